@@ -1,0 +1,65 @@
+//! The one macro behind every specification struct: camelCase names, `null` read as absent, absent fields not written.
+
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+
+/// Reads `null` as the type's default: Go writes empty slices and maps so.
+pub(super) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// What is left out when written: nothing, empty text and empty collections, but never a number or a boolean.
+pub(super) trait Absent {
+    fn absent(&self) -> bool;
+}
+
+impl<T> Absent for Option<T> {
+    fn absent(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl Absent for String {
+    fn absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<T> Absent for Vec<T> {
+    fn absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<V> Absent for BTreeMap<String, V> {
+    fn absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+macro_rules! always_written {
+    ($($type:ty),*) => { $(impl Absent for $type { fn absent(&self) -> bool { false } })* };
+}
+always_written!(bool, i32, u32, i64, u64, super::User);
+
+macro_rules! object {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        pub struct $name {
+            $(
+                $(#[$field_meta])*
+                #[serde(
+                    deserialize_with = "crate::runtime::object::nullable",
+                    skip_serializing_if = "crate::runtime::object::Absent::absent"
+                )]
+                pub $field: $type,
+            )*
+        }
+    };
+}

@@ -1,0 +1,1 @@
+//! Runtime-spec mounts as inert mount operations.
