@@ -28,7 +28,7 @@ fn trailing_text_is_refused() {
 
 #[test]
 fn unusual_names_are_spelled_as_in_the_specification() {
-    let json = r#"{"linux":{"resources":{"blockIO":{"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":5}],"throttleWriteIOPSDevice":[{"major":8,"minor":1,"rate":6}]},"memory":{"kernelTCP":1,"disableOOMKiller":true}},"intelRdt":{"closID":"x"},"uidMappings":[{"containerID":0,"hostID":1,"size":2}]},"process":{"execCPUAffinity":{"initial":"0","final":"1"},"ioPriority":{"class":"IOPRIO_CLASS_BE"}}}"#;
+    let json = r#"{"linux":{"resources":{"blockIO":{"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":5}],"throttleWriteIOPSDevice":[{"major":8,"minor":1,"rate":6}]},"memory":{"kernelTCP":1,"disableOOMKiller":true}},"intelRdt":{"closID":"x","enableMonitoring":true},"uidMappings":[{"containerID":0,"hostID":1,"size":2}]},"process":{"execCPUAffinity":{"initial":"0","final":"1"},"ioPriority":{"class":"IOPRIO_CLASS_BE"}}}"#;
     let spec = Spec::parse(json.as_bytes()).expect("parses");
     let written: serde_json::Value = serde_json::to_value(&spec).expect("serializes");
     let original: serde_json::Value = serde_json::from_str(json).expect("is JSON");
