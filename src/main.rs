@@ -1,1 +1,3 @@
+//! Dispatch, print one error, set the exit code.
+
 fn main() {}

@@ -1,0 +1,10 @@
+//! crun-lite: a lightweight OCI container runtime.
+//!
+//! Dependencies between the rooms point one way (`tests/tidy.rs` holds them to it):
+//! `cli -> container -> {plan, init, cgroup, host}`, `plan -> {rootfs, oci}`, `init, cgroup -> {plan's types, sys}`, `host -> sys`.
+//! The specification is interpreted once, by [`plan`], into inert data; [`init`] only executes it.
+
+pub mod error;
+pub mod host;
+pub mod plan;
+pub mod sys;
