@@ -1,0 +1,105 @@
+//! The ground that measures stand on: a private directory, the harness's own
+//! programs, the root file system, the bundles and the peers.
+//!
+//! It is made once before the first sample and taken away at the end. It must
+//! not measure.
+
+use crate::bundle::{self, Bundle, Shape, Workload};
+use crate::machine;
+use crate::model::PeerInfo;
+use crate::options::Options;
+use crate::peers::{self, Kind, Peer};
+use crate::sample::Stopwatch;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub struct Ground {
+    pub work: PathBuf,
+    pub stopwatch: Stopwatch,
+    pub peers: Vec<Peer>,
+    pub infos: Vec<PeerInfo>,
+    /// Tells peak memory; see benches/weigh.c.
+    pub weigh: PathBuf,
+    pub full: bool,
+}
+
+impl Ground {
+    pub fn prepare(options: &Options) -> Result<Self, String> {
+        let work = std::env::temp_dir().join(format!("crun-lite-bench-{}", std::process::id()));
+        machine::enter_private_view(&work)?;
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
+        let [floor, weigh, first] = ["floor", "weigh", "first"].map(|name| {
+            let program = work.join(name);
+            compile(&sources.join(name).with_extension("c"), &program).map(|()| program)
+        });
+        let busybox =
+            peers::on_path("busybox").ok_or("no busybox: apt-get install busybox-static")?;
+        bundle::make_rootfs(&work.join("rootfs"), &busybox, &first?)?;
+        let ours = our_program();
+        let (peers, infos) = peers::find(&work, &ours, &floor?);
+        let wanted = |peer: &Peer| options.wants_peer(peer.name);
+        Ok(Self {
+            stopwatch: Stopwatch::new(&work)?,
+            peers: peers.into_iter().filter(wanted).collect(),
+            infos,
+            weigh: weigh?,
+            full: options.full,
+            work,
+        })
+    }
+
+    pub fn bundle(&self, shape: Shape, workload: Workload) -> Result<Bundle, String> {
+        let bundles = self.work.join("bundles");
+        bundle::make_bundle(&bundles, &self.work.join("rootfs"), shape, workload)
+    }
+
+    pub fn pid_file(&self) -> PathBuf {
+        self.work.join("pid")
+    }
+
+    pub fn oci_peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().filter(|peer| peer.kind == Kind::Oci)
+    }
+
+    /// Those that a quick run has time for, and in a full run all.
+    pub fn daemonless_or_full(&self) -> impl Iterator<Item = &Peer> {
+        let daemons = [Kind::Podman, Kind::Docker, Kind::Containerd];
+        self.peers
+            .iter()
+            .filter(move |peer| self.full || !daemons.contains(&peer.kind))
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        machine::leave_private_view(&self.work);
+    }
+}
+
+fn our_program() -> PathBuf {
+    std::env::var_os("CRUN_LITE").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_crun-lite")),
+        PathBuf::from,
+    )
+}
+
+/// Static, because a dynamic loader is no part of a floor; musl's start-up is the shorter one.
+fn compile(source: &Path, program: &Path) -> Result<(), String> {
+    let compilers = ["musl-gcc", "gcc"];
+    let mut said = String::from("no C compiler: apt-get install gcc musl-tools");
+    for compiler in compilers
+        .into_iter()
+        .filter(|name| peers::on_path(name).is_some())
+    {
+        let output = Command::new(compiler)
+            .args(["-static", "-no-pie", "-O2", "-Wall", "-Wextra", "-o"])
+            .args([program, source])
+            .output()
+            .map_err(|error| format!("start {compiler}: {error}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        said = String::from_utf8_lossy(&output.stderr).into_owned();
+    }
+    Err(format!("compile {}: {said}", source.display()))
+}

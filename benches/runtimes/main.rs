@@ -1,0 +1,125 @@
+//! The benchmark: start time and memory of crun-lite against other runtimes.
+//!
+//! `cargo bench --bench runtimes -- --help` tells its options. This file is the
+//! order of things; `measure` holds the questions, `report` the forms of the
+//! answer. It must not hold a number of its own: bars are in `docs/budget.md`.
+
+mod budget;
+mod bundle;
+mod ground;
+mod machine;
+mod measure;
+mod model;
+mod options;
+mod peers;
+mod report;
+mod sample;
+mod seccomp_profile;
+mod stats;
+
+use ground::Ground;
+use measure::{Answer, QUESTIONS, Question};
+use model::Report;
+use options::{Options, USAGE};
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+fn main() -> ExitCode {
+    // `cargo test --all-targets` runs every bench without this word: nothing to do then.
+    if std::env::args().len() == 1 {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match options::parse(std::env::args().skip(1))
+        .and_then(|options| options.map_or_else(usage, |options| run(&options)))
+    {
+        Ok(code) => code,
+        Err(reason) => {
+            eprintln!("bench: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> Result<ExitCode, String> {
+    print!("{USAGE}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run(options: &Options) -> Result<ExitCode, String> {
+    if options.list {
+        for question in QUESTIONS {
+            println!("{:<16} {}", question.name, question.asks);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = match &options.from {
+        Some(file) => report::json::read(file)?,
+        None => measure_all(options)?,
+    };
+    print!("{}", report::text::render(&report));
+    report::write(&report, options)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure_all(options: &Options) -> Result<Report, String> {
+    let mut machine = machine::describe();
+    let ground = Ground::prepare(options)?;
+    machine.cgroup = machine::describe().cgroup;
+    let mut whole = Answer::default();
+    for question in wanted(options) {
+        match ask(question, &ground) {
+            Ok(answer) => whole.add(answer),
+            Err(reason) => eprintln!("bench: {}: {reason}", question.name),
+        }
+    }
+    machine.load_after = machine::load();
+    let mut report = Report {
+        taken_s: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+        mode: if options.full { "full" } else { "quick" }.to_owned(),
+        machine,
+        peers: ground.infos.clone(),
+        measures: whole.measures,
+        curves: whole.curves,
+        waterfalls: Vec::new(),
+        budgets: Vec::new(),
+    };
+    report.budgets = budget::judge(&budget::read()?, &report);
+    Ok(report)
+}
+
+fn wanted(options: &Options) -> impl Iterator<Item = &'static Question> {
+    QUESTIONS
+        .iter()
+        .filter(|question| options.full || !question.full_only || !options.only.is_empty())
+        .filter(|question| options.wants(question.name))
+}
+
+fn ask(question: &Question, ground: &Ground) -> Result<Answer, String> {
+    let began = Instant::now();
+    let draws = std::io::stderr().is_terminal();
+    let mut progress = |done: usize, all: usize| {
+        if draws {
+            eprint!("\r\x1b[K{:<16} {}", question.name, bar(done, all));
+            let _ = std::io::stderr().flush();
+        }
+    };
+    let answer = (question.ask)(ground, &mut progress);
+    let seconds = began.elapsed().as_secs_f64();
+    let start = if draws { "\r\x1b[K" } else { "" };
+    eprintln!("{start}{:<16} {seconds:.1} s", question.name);
+    answer
+}
+
+fn bar(done: usize, all: usize) -> String {
+    const WIDTH: usize = 30;
+    let filled = (done * WIDTH).checked_div(all).unwrap_or(WIDTH).min(WIDTH);
+    format!(
+        "[{}{}] {done}/{all}",
+        "#".repeat(filled),
+        ".".repeat(WIDTH - filled)
+    )
+}

@@ -1,0 +1,148 @@
+//! The report's data: what the JSON file holds and every other form is drawn from.
+//!
+//! A peer that failed is a row with a reason, never a missing row. It must not
+//! know how a number was measured nor how it is shown.
+
+use crate::machine::Machine;
+use crate::stats::{Summary, summarize};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// Seconds since 1970, UTC.
+    pub taken_s: u64,
+    pub mode: String,
+    pub machine: Machine,
+    pub peers: Vec<PeerInfo>,
+    pub measures: Vec<Measure>,
+    pub curves: Vec<Curve>,
+    pub waterfalls: Vec<Waterfall>,
+    pub budgets: Vec<crate::budget::Verdict>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerInfo {
+    pub name: String,
+    pub version: String,
+    pub program: String,
+    /// Why it takes no part, where it does not.
+    pub absent: Option<String>,
+}
+
+/// One question asked of every peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Measure {
+    pub id: String,
+    pub title: String,
+    pub about: String,
+    pub unit: Unit,
+    pub rows: Vec<Row>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unit {
+    #[serde(rename = "ms")]
+    Milliseconds,
+    #[serde(rename = "KiB")]
+    Kibibytes,
+    #[serde(rename = "count")]
+    Count,
+}
+
+impl Unit {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Milliseconds => "ms",
+            Self::Kibibytes => "KiB",
+            Self::Count => "",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Row {
+    pub peer: String,
+    pub samples: Vec<f64>,
+    pub summary: Option<Summary>,
+    pub failure: Option<String>,
+    /// What a reader must know to compare this row, such as software emulation.
+    pub note: Option<String>,
+}
+
+impl Row {
+    pub fn new(peer: &str, outcome: Result<Vec<f64>, String>) -> Self {
+        let (samples, failure) = match outcome {
+            Ok(samples) => (samples, None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        Self {
+            peer: peer.to_owned(),
+            summary: summarize(&samples),
+            samples,
+            failure,
+            note: None,
+        }
+    }
+
+    pub fn noted(mut self, note: Option<String>) -> Self {
+        self.note = note;
+        self
+    }
+}
+
+/// How a number moves with another one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Curve {
+    pub id: String,
+    pub title: String,
+    pub about: String,
+    pub x_label: String,
+    pub unit: Unit,
+    pub lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Line {
+    pub peer: String,
+    pub points: Vec<Point>,
+    pub failure: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Point {
+    pub x: f64,
+    pub samples: Vec<f64>,
+    pub median: f64,
+}
+
+impl Point {
+    pub fn new(x: f64, samples: Vec<f64>) -> Self {
+        Self {
+            x,
+            median: crate::stats::median(&samples),
+            samples,
+        }
+    }
+}
+
+/// The phases of one start, as the runtime itself recorded them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Waterfall {
+    pub title: String,
+    pub phases: Vec<Phase>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    pub lane: String,
+    pub name: String,
+    pub start_us: f64,
+    pub length_us: f64,
+}
+
+impl Report {
+    pub fn row(&self, measure: &str, peer: &str) -> Option<&Row> {
+        let measure = self.measures.iter().find(|m| m.id == measure)?;
+        measure.rows.iter().find(|row| row.peer == peer)
+    }
+}

@@ -1,0 +1,292 @@
+//! The peers: which runtimes there are, and the command line of each verb of each.
+//!
+//! A peer is found on PATH and copied afresh before timing, because the same
+//! bytes run up to 90 microseconds slower from an old file. It must not know
+//! what is measured.
+
+use crate::bundle::Bundle;
+use crate::model::PeerInfo;
+use crate::sample::Stopwatch;
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Our own row's name in every report.
+pub const OURS: &str = "crun-lite";
+pub const FLOOR: &str = "floor";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Oci,
+    Floor,
+    Bubblewrap,
+    Lxc,
+    Nspawn,
+    Podman,
+    Docker,
+    Containerd,
+}
+
+#[derive(Debug)]
+pub struct Peer {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub program: PathBuf,
+    /// Where it keeps its state; its own, and below the harness's directory.
+    pub state: PathBuf,
+    next_id: Cell<u32>,
+}
+
+/// Name, kind and the program looked for on PATH; ours and the floor are given by path.
+const KNOWN: [(&str, Kind, &str); 9] = [
+    ("crun", Kind::Oci, "crun"),
+    ("runc", Kind::Oci, "runc"),
+    ("youki", Kind::Oci, "youki"),
+    ("bubblewrap", Kind::Bubblewrap, "bwrap"),
+    ("LXC", Kind::Lxc, "lxc-start"),
+    ("systemd-nspawn", Kind::Nspawn, "systemd-nspawn"),
+    ("Podman", Kind::Podman, "podman"),
+    ("Docker", Kind::Docker, "docker"),
+    ("containerd", Kind::Containerd, "ctr"),
+];
+
+/// Those that are here, and what the report says of each, here or not.
+pub fn find(work: &Path, ours: &Path, floor: &Path) -> (Vec<Peer>, Vec<PeerInfo>) {
+    let given = [
+        (OURS, Kind::Oci, Some(ours.to_owned())),
+        (FLOOR, Kind::Floor, Some(floor.to_owned())),
+    ];
+    let searched = KNOWN.map(|(name, kind, program)| (name, kind, on_path(program)));
+    let mut peers = Vec::new();
+    let mut infos = Vec::new();
+    for (name, kind, program) in given.into_iter().chain(searched) {
+        match prepare(work, name, kind, program.as_deref()) {
+            Ok(peer) => {
+                infos.push(info(&peer, program.as_deref()));
+                peers.push(peer);
+            }
+            Err(reason) => infos.push(PeerInfo {
+                name: name.to_owned(),
+                version: String::new(),
+                program: String::new(),
+                absent: Some(reason),
+            }),
+        }
+    }
+    (peers, infos)
+}
+
+fn prepare(
+    work: &Path,
+    name: &'static str,
+    kind: Kind,
+    program: Option<&Path>,
+) -> Result<Peer, String> {
+    let program = program.ok_or("not installed")?;
+    if kind == Kind::Docker {
+        daemon_answers(program, &["version"])?;
+    }
+    if kind == Kind::Containerd {
+        daemon_answers(program, &["version"])?;
+    }
+    let copies = work.join("programs");
+    let state = work.join("state").join(name);
+    crate::bundle::make_directory(&copies)?;
+    crate::bundle::make_directory(&state)?;
+    let copy = copies.join(program.file_name().unwrap_or(program.as_os_str()));
+    crate::bundle::copy(program, &copy)?;
+    Ok(Peer {
+        name,
+        kind,
+        program: copy,
+        state,
+        next_id: Cell::new(0),
+    })
+}
+
+fn daemon_answers(program: &Path, arguments: &[&str]) -> Result<(), String> {
+    let answer = Command::new(program).args(arguments).output();
+    match answer {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(_) => Err("installed, but its daemon does not answer".to_owned()),
+        Err(error) => Err(format!("start {}: {error}", program.display())),
+    }
+}
+
+fn info(peer: &Peer, original: Option<&Path>) -> PeerInfo {
+    PeerInfo {
+        name: peer.name.to_owned(),
+        version: version(peer),
+        program: original.map_or_else(String::new, |path| path.display().to_string()),
+        absent: None,
+    }
+}
+
+fn version(peer: &Peer) -> String {
+    if peer.kind == Kind::Floor {
+        return "benches/floor.c".to_owned();
+    }
+    let answer = Command::new(&peer.program).arg("--version").output();
+    let text = answer.map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+    );
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|file| fs::metadata(file).is_ok_and(|data| data.is_file()))
+}
+
+impl Peer {
+    pub fn fresh_id(&self) -> String {
+        self.next_id.set(self.next_id.get() + 1);
+        format!("bench-{}-{}", std::process::id(), self.next_id.get())
+    }
+
+    /// Start the bundle's workload, wait for it, remove every trace: the whole of `run`.
+    pub fn run(&self, bundle: &Bundle, id: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        let workload = bundle.workload.arguments();
+        match self.kind {
+            Kind::Oci => {
+                command.arg("--root").arg(&self.state);
+                command.args(["run", "--bundle"]).arg(&bundle.path).arg(id);
+            }
+            Kind::Floor => {
+                command.arg(&bundle.rootfs).args(workload);
+            }
+            Kind::Bubblewrap => {
+                bubblewrap(&mut command, &bundle.rootfs);
+                command.args(workload);
+            }
+            Kind::Lxc => self.lxc(&mut command, bundle, id),
+            Kind::Nspawn => {
+                command.args([
+                    "--quiet",
+                    "--register=no",
+                    "--keep-unit",
+                    "--private-network",
+                ]);
+                command
+                    .arg("--directory")
+                    .arg(&bundle.rootfs)
+                    .args(workload);
+            }
+            Kind::Podman => {
+                command.arg("--root").arg(self.state.join("storage"));
+                command.arg("--runroot").arg(self.state.join("run"));
+                command.args(["--cgroup-manager=cgroupfs", "--events-backend=none"]);
+                command.args(["run", "--rm", "--network=none", "--name", id, "--rootfs"]);
+                command.arg(&bundle.rootfs).args(workload);
+            }
+            Kind::Docker => {
+                command.args(["run", "--rm", "--network=none", "--name", id, DOCKER_IMAGE]);
+                command.args(workload);
+            }
+            Kind::Containerd => {
+                command
+                    .args(["run", "--rm", "--rootfs"])
+                    .arg(&bundle.rootfs);
+                command.arg(id).args(workload);
+            }
+        }
+        command
+    }
+
+    /// The same as `run`, but it returns when the workload is started.
+    pub fn run_detached(&self, bundle: &Bundle, id: &str, pid_file: &Path) -> Option<Command> {
+        if self.kind != Kind::Oci {
+            return None;
+        }
+        let mut command = self.verb("run");
+        command.arg("--detach").arg("--pid-file").arg(pid_file);
+        command.arg("--bundle").arg(&bundle.path).arg(id);
+        Some(command)
+    }
+
+    pub fn create(&self, bundle: &Bundle, id: &str, pid_file: &Path) -> Command {
+        let mut command = self.verb("create");
+        command.arg("--pid-file").arg(pid_file);
+        command.arg("--bundle").arg(&bundle.path).arg(id);
+        command
+    }
+
+    pub fn start(&self, id: &str) -> Command {
+        let mut command = self.verb("start");
+        command.arg(id);
+        command
+    }
+
+    pub fn delete(&self, id: &str) -> Command {
+        let mut command = self.verb("delete");
+        command.arg("--force").arg(id);
+        command
+    }
+
+    pub fn exec(&self, id: &str, arguments: &[&str]) -> Command {
+        let mut command = self.verb("exec");
+        command.arg(id).args(arguments);
+        command
+    }
+
+    /// The floor has no containers of its own: it joins another's process.
+    pub fn exec_by_pid(&self, pid: u32, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--exec").arg(pid.to_string()).args(arguments);
+        command
+    }
+
+    /// After a failure: whatever may have stayed of `id` goes.
+    pub fn forget(&self, stopwatch: &Stopwatch, id: &str) {
+        if self.kind == Kind::Oci {
+            let _ = stopwatch.time(&mut self.delete(id));
+        }
+    }
+
+    fn verb(&self, verb: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--root").arg(&self.state).arg(verb);
+        command
+    }
+
+    fn lxc(&self, command: &mut Command, bundle: &Bundle, id: &str) {
+        let settings = [
+            format!("lxc.rootfs.path=dir:{}", bundle.rootfs.display()),
+            "lxc.net.0.type=empty".to_owned(),
+            "lxc.apparmor.profile=unconfined".to_owned(),
+            "lxc.mount.auto=proc:mixed sys:ro".to_owned(),
+            "lxc.autodev=1".to_owned(),
+            "lxc.uts.name=bench".to_owned(),
+            format!("lxc.init.cmd={}", bundle.workload.arguments().join(" ")),
+        ];
+        command.args(["--foreground", "--name", id, "--lxcpath"]);
+        command.arg(&self.state).args(["--rcfile", "/dev/null"]);
+        for setting in settings {
+            command.arg("--define").arg(setting);
+        }
+    }
+}
+
+/// The image that the harness imports into Docker and removes again.
+pub const DOCKER_IMAGE: &str = "crun-lite-bench:rootfs";
+
+/// The namespaces and the mounts of the default specification, as far as it knows them.
+fn bubblewrap(command: &mut Command, rootfs: &Path) {
+    command.args([
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-ipc",
+        "--unshare-uts",
+    ]);
+    command
+        .args(["--hostname", "bench", "--bind"])
+        .arg(rootfs)
+        .arg("/");
+    command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/dev/shm"]);
+    command.args(["--mqueue", "/dev/mqueue", "--ro-bind", "/sys", "/sys"]);
+}

@@ -1,0 +1,24 @@
+//! The forms of a report: text for a terminal, Markdown, JSON and a page.
+//!
+//! All are drawn from the same data, and none adds a number to it.
+
+pub mod json;
+pub mod text;
+
+use crate::model::Report;
+use crate::options::Options;
+use std::path::Path;
+
+/// Writes those forms that the options ask for.
+pub fn write(report: &Report, options: &Options) -> Result<(), String> {
+    if let Some(file) = &options.json {
+        save(file, &json::render(report)?)?;
+    }
+    Ok(())
+}
+
+fn save(file: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(file, text).map_err(|error| format!("write {}: {error}", file.display()))?;
+    eprintln!("bench: wrote {}", file.display());
+    Ok(())
+}

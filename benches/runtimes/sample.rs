@@ -1,0 +1,251 @@
+//! Takes samples: one command timed from outside, and peers interleaved
+//! A B C A B C so that a change of the machine's mood meets all of them.
+//!
+//! A command that hangs is killed and becomes a failure. It must not know what
+//! a container is.
+
+use crate::model::Row;
+use std::fs::{self, File};
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long any single command may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a measurement is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    pub rounds: usize,
+    pub warm_up: usize,
+    /// Silence before each sample.
+    pub idle: Duration,
+    /// Where the rounds take longer, fewer are taken, but never under five.
+    pub at_most: Duration,
+}
+
+const FEWEST_ROUNDS: usize = 5;
+
+/// Takes one sample, or several at once for a sequence of commands timed apart.
+pub type Take<'a> = Box<dyn FnMut() -> Result<Vec<f64>, String> + 'a>;
+
+pub struct Contender<'a> {
+    pub peer: String,
+    pub take: Take<'a>,
+}
+
+/// The rows of `series` measures, in the contenders' order.
+pub fn interleave(
+    pace: Pace,
+    series: usize,
+    contenders: Vec<Contender<'_>>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Vec<Vec<Row>> {
+    let mut lanes: Vec<Lane> = contenders
+        .into_iter()
+        .map(|contender| Lane::new(contender, series))
+        .collect();
+    let began = Instant::now();
+    for round in 0..pace.warm_up + pace.rounds {
+        let taken = round.saturating_sub(pace.warm_up);
+        if began.elapsed() > pace.at_most && taken >= FEWEST_ROUNDS {
+            break;
+        }
+        progress(round, pace.warm_up + pace.rounds);
+        for lane in &mut lanes {
+            lane.step(pace.idle, round >= pace.warm_up);
+        }
+    }
+    (0..series)
+        .map(|index| lanes.iter().map(|lane| lane.row(index)).collect())
+        .collect()
+}
+
+struct Lane<'a> {
+    contender: Contender<'a>,
+    samples: Vec<Vec<f64>>,
+    failure: Option<String>,
+}
+
+impl<'a> Lane<'a> {
+    fn new(contender: Contender<'a>, series: usize) -> Self {
+        Self {
+            contender,
+            samples: vec![Vec::new(); series],
+            failure: None,
+        }
+    }
+
+    fn step(&mut self, idle: Duration, counts: bool) {
+        if self.failure.is_some() {
+            return;
+        }
+        if !idle.is_zero() {
+            std::thread::sleep(idle);
+        }
+        match (self.contender.take)() {
+            Ok(values) if counts => {
+                for (samples, value) in self.samples.iter_mut().zip(values) {
+                    samples.push(value);
+                }
+            }
+            Ok(_) => {}
+            Err(reason) => self.failure = Some(reason),
+        }
+    }
+
+    fn row(&self, index: usize) -> Row {
+        let outcome = match &self.failure {
+            Some(reason) => Err(reason.clone()),
+            None => Ok(self.samples[index].clone()),
+        };
+        Row::new(&self.contender.peer, outcome)
+    }
+}
+
+/// Runs commands with a watch on them; their last words go to a file.
+pub struct Stopwatch {
+    complaints: File,
+    path: std::path::PathBuf,
+    /// The process that the watchdog kills when it stays too long.
+    watched: Arc<AtomicU32>,
+}
+
+const NOBODY: u32 = 0;
+
+impl Stopwatch {
+    pub fn new(work: &std::path::Path) -> Result<Self, String> {
+        let path = work.join("complaints");
+        let complaints = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|error| format!("open {}: {error}", path.display()))?;
+        Ok(Self {
+            complaints,
+            path,
+            watched: start_watchdog(),
+        })
+    }
+
+    /// Milliseconds from before the start of `command` until it was reaped.
+    pub fn time(&self, command: &mut Command) -> Result<f64, String> {
+        self.prepare(command)?;
+        let began = Instant::now();
+        let mut child = spawn(command)?;
+        let status = self.wait(&mut child, command)?;
+        let taken = began.elapsed();
+        self.judge(command, status)?;
+        Ok(milliseconds(taken))
+    }
+
+    /// What `command` wrote to its standard output; its end is awaited.
+    pub fn output(&self, command: &mut Command) -> Result<String, String> {
+        self.prepare(command)?;
+        let mut child = spawn(command.stdout(Stdio::piped()))?;
+        self.watched.store(child.id(), Ordering::Relaxed);
+        let mut text = String::new();
+        let read = child
+            .stdout
+            .take()
+            .map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut text));
+        let status = self.wait(&mut child, command)?;
+        self.judge(command, status)?;
+        read.map_err(|error| format!("read from {}: {error}", name_of(command)))?;
+        Ok(text)
+    }
+
+    /// Waits for a child that is started already, killing it when it hangs.
+    pub fn wait(&self, child: &mut Child, command: &Command) -> Result<ExitStatus, String> {
+        self.watched.store(child.id(), Ordering::Relaxed);
+        let status = child.wait();
+        self.watched.store(NOBODY, Ordering::Relaxed);
+        status.map_err(|error| format!("wait for {}: {error}", name_of(command)))
+    }
+
+    /// Silences the command's output and directs its complaints to the file.
+    pub fn prepare(&self, command: &mut Command) -> Result<(), String> {
+        let named = |error: std::io::Error| format!("reset {}: {error}", self.path.display());
+        self.complaints.set_len(0).map_err(named)?;
+        let stderr = self.complaints.try_clone().map_err(named)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(stderr);
+        Ok(())
+    }
+
+    /// An exit status other than 0 is a failure in the command's own words.
+    pub fn judge(&self, command: &Command, status: ExitStatus) -> Result<(), String> {
+        if status.success() {
+            return Ok(());
+        }
+        let said = fs::read_to_string(&self.path).unwrap_or_default();
+        let last = said.lines().rfind(|line| !line.trim().is_empty());
+        let name = name_of(command);
+        Err(match last {
+            Some(line) => format!("{name}: {status}: {}", shorten(line.trim())),
+            None => format!("{name}: {status}"),
+        })
+    }
+}
+
+pub fn spawn(command: &mut Command) -> Result<Child, String> {
+    command
+        .spawn()
+        .map_err(|error| format!("start {}: {error}", name_of(command)))
+}
+
+pub fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn name_of(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let verb = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy())
+        .find(|argument| !argument.starts_with('-') && !argument.contains('/'));
+    let base = program.file_name().unwrap_or_default().to_string_lossy();
+    match verb {
+        Some(verb) => format!("{base} {verb}"),
+        None => base.into_owned(),
+    }
+}
+
+fn shorten(line: &str) -> String {
+    const MOST: usize = 200;
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+/// One thread for the whole run, which looks once a second: a wake-up for each
+/// sample would run beside the command and be measured with it.
+fn start_watchdog() -> Arc<AtomicU32> {
+    let watched = Arc::new(AtomicU32::new(NOBODY));
+    let seen = Arc::clone(&watched);
+    std::thread::spawn(move || {
+        let (mut pid, mut since) = (NOBODY, Instant::now());
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = seen.load(Ordering::Relaxed);
+            if now != pid {
+                (pid, since) = (now, Instant::now());
+            } else if pid != NOBODY && since.elapsed() > PATIENCE {
+                kill(pid);
+            }
+        }
+    });
+    watched
+}
+
+fn kill(pid: u32) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGKILL,
+        );
+    }
+}
