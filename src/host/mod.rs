@@ -2,7 +2,9 @@
 //!
 //! `plan` gets a `Host` by reference and so can be asked about hosts that we don't have.
 
-use std::path::PathBuf;
+mod cgroups;
+
+pub use cgroups::{CgroupLayout, Hierarchy, probe_cgroups};
 
 /// The facts about a host that a plan depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,40 +23,11 @@ pub struct Host {
     pub last_capability: u8,
     /// How cgroups are mounted.
     pub cgroups: CgroupLayout,
-    /// The cgroup path of the caller in each hierarchy is `/` unless listed here: (controller list or "" for v2, path).
+    /// The caller's cgroup in each hierarchy, below that hierarchy's mount point: (controllers joined by commas, or ""
+    /// for v2; path). It is `/` in hierarchies that are not listed.
     pub own_cgroups: Vec<(String, String)>,
     /// Whether AppArmor is enabled.
     pub apparmor: bool,
     /// Whether SELinux is enabled.
     pub selinux: bool,
-}
-
-/// The cgroup hierarchies of a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CgroupLayout {
-    /// Only cgroup2, mounted at this path (usually `/sys/fs/cgroup`).
-    V2 {
-        /// Mount point.
-        mount: PathBuf,
-        /// `cgroup.controllers` of the root.
-        controllers: Vec<String>,
-    },
-    /// v1 hierarchies, perhaps with a cgroup2 mount besides (hybrid).
-    V1 {
-        /// In mount order.
-        hierarchies: Vec<Hierarchy>,
-        /// Mount point of the cgroup2 hierarchy, where there is one.
-        unified: Option<PathBuf>,
-    },
-    /// No cgroup file system is mounted.
-    None,
-}
-
-/// One cgroup v1 hierarchy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hierarchy {
-    /// Mount point.
-    pub mount: PathBuf,
-    /// Its controllers (`cpu`, `cpuacct`) or `name=systemd`.
-    pub controllers: Vec<String>,
 }
