@@ -1,7 +1,16 @@
 //! Runtime-spec mounts as inert mount operations. Pure: nothing here looks at the file system.
 //!
 //! [`MountOp`] is what one entry of `mounts` comes to; `init` executes it in the container's mount namespace,
-//! resolving its destination inside the root by handle.
+//! resolving its destination inside the root by handle. [`plan_mount`] makes one from a specification's entry.
+
+pub mod dev;
+mod idmap;
+mod options;
+mod plan;
+mod reading;
+
+pub use options::mount_option_names;
+pub use plan::{MountError, MountFacts, is_bind, plan_mount};
 
 use std::ffi::CString;
 
@@ -12,7 +21,7 @@ pub struct MountOp {
     pub destination: CString,
     /// What is mounted there.
     pub what: Mounted,
-    /// `MOUNT_ATTR_*` to set and to clear on the mount itself.
+    /// `MOUNT_ATTR_*` to set and to clear on the mount itself; what is set wins where both name a bit.
     pub attributes: Attributes,
     /// `MOUNT_ATTR_*` to set and to clear on the mount and all below it (`rro`, `rnosuid`, …).
     pub recursive_attributes: Attributes,
@@ -26,6 +35,33 @@ pub struct MountOp {
     pub no_follow_destination: bool,
     /// A host path that is bound recursively instead where the kernel refuses the mount (EPERM, EBUSY).
     pub fallback_bind: Option<CString>,
+    /// `ro` on a tmpfs or `/dev`: later mounts and nodes still need places in it, so `attributes` leaves it writable
+    /// and [`MountOp::late_readonly`] is to be done when all else is in place.
+    pub readonly_later: bool,
+}
+
+impl MountOp {
+    /// The change that makes this mount read-only at the end, where `ro` was put off.
+    pub fn late_readonly(&self) -> Option<MountOp> {
+        self.readonly_later.then(|| MountOp {
+            destination: self.destination.clone(),
+            what: Mounted::Remount {
+                superblock_flags: None,
+                options: Vec::new(),
+            },
+            attributes: Attributes {
+                set: libc::MOUNT_ATTR_RDONLY,
+                clear: 0,
+            },
+            recursive_attributes: Attributes::default(),
+            propagation: Vec::new(),
+            idmap: None,
+            copy_up: false,
+            no_follow_destination: self.no_follow_destination,
+            fallback_bind: None,
+            readonly_later: false,
+        })
+    }
 }
 
 /// What a [`MountOp`] mounts.
@@ -37,7 +73,8 @@ pub enum Mounted {
         fs_type: CString,
         /// Device or dummy name.
         source: CString,
-        /// `MS_*` flags of the superblock: `MS_RDONLY`, `MS_SYNCHRONOUS`, `MS_DIRSYNC`, `MS_LAZYTIME`, `MS_MANDLOCK`, …
+        /// `MS_*` flags of the superblock: `MS_RDONLY`, `MS_SYNCHRONOUS`, `MS_DIRSYNC`, `MS_LAZYTIME`, `MS_MANDLOCK`,
+        /// `MS_I_VERSION`, `MS_SILENT`. The last two have no `fsconfig` name and no effect there.
         superblock_flags: u64,
         /// The file system's own options, in order.
         options: Vec<FsOption>,
@@ -67,7 +104,7 @@ pub enum Mounted {
 pub struct FsOption {
     /// Name.
     pub key: CString,
-    /// Value; `None` is a flag.
+    /// Value as it is, without quotes; `None` is a flag.
     pub value: Option<CString>,
 }
 
@@ -111,3 +148,6 @@ pub enum IdmapSource {
         gids: Vec<oci::runtime::IdMapping>,
     },
 }
+
+#[cfg(test)]
+mod tests;
