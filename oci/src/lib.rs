@@ -1,5 +1,22 @@
 //! The OCI standards as types: bytes in, verified objects out.
 //!
-//! [`runtime`] is the runtime specification's `config.json`. Nothing here mounts, starts processes or needs `unsafe`.
+//! [`runtime`] is the runtime specification's `config.json`. [`digest`], [`verify`],
+//! [`descriptor`], [`manifest`], [`image_config`], [`platform`] and [`reference`] are the image specification, pure.
+//! [`store`] is where images live; only it does I/O.
+//! Nothing here mounts, starts processes or needs `unsafe`.
 
+pub mod descriptor;
+pub mod digest;
+pub mod error;
+pub mod image_config;
+pub mod manifest;
+pub mod platform;
+pub mod progress;
+pub mod reference;
 pub mod runtime;
+pub mod store;
+pub mod verify;
+
+pub use digest::{ChainId, DiffId, Digest};
+pub use error::{Error, Kind, Result};
+pub use oci_spec::image as spec;
