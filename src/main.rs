@@ -1,3 +1,7 @@
-//! Dispatch, print one error, set the exit code.
+//! The program: hands its words to [`crun_lite::cli`] and ends with the exit code that comes back.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    crun_lite::cli::run(std::env::args_os().skip(1).collect())
+}

@@ -40,6 +40,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// The container's id.
+    pub fn id(&self) -> &str {
+        self.id
+    }
+
     /// For `list`'s table.
     pub fn row(&self) -> [String; 6] {
         [

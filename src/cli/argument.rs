@@ -1,0 +1,109 @@
+//! The shapes of argument that subcommands are made of, and how their values are read back.
+
+use crate::container::Id;
+use crate::error::{Error, Result};
+use clap::{Arg, ArgAction, ArgMatches};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// `--name`, said or not.
+pub fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .help(help)
+        .action(ArgAction::SetTrue)
+}
+
+/// `--name VALUE`; the last one counts.
+pub fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name(value)
+        .help(help)
+        .value_parser(clap::value_parser!(OsString))
+        .action(ArgAction::Set)
+}
+
+/// `--name VALUE`, each of which counts.
+pub fn options(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    option(name, value, help).action(ArgAction::Append)
+}
+
+/// The container's id.
+pub fn container_id() -> Arg {
+    Arg::new("id")
+        .value_name("CONTAINER")
+        .help("the container's id")
+        .required(true)
+}
+
+/// The id that was given.
+pub fn id(matches: &ArgMatches) -> Result<Id> {
+    Id::parse(&positional(matches, "id").unwrap_or_default())
+}
+
+/// A positional word that was given.
+pub fn positional(matches: &ArgMatches, name: &str) -> Option<String> {
+    matches.get_one::<String>(name).cloned()
+}
+
+/// An option's text. COMPAT(runc): an empty one counts as not given.
+pub fn text(matches: &ArgMatches, name: &str) -> Result<Option<String>> {
+    match matches
+        .get_one::<OsString>(name)
+        .filter(|value| !value.is_empty())
+    {
+        None => Ok(None),
+        Some(value) => utf8(name, value).map(Some),
+    }
+}
+
+/// All texts of an option that may be repeated.
+pub fn texts(matches: &ArgMatches, name: &str) -> Result<Vec<String>> {
+    matches
+        .get_many::<OsString>(name)
+        .unwrap_or_default()
+        .map(|value| utf8(name, value))
+        .collect()
+}
+
+fn utf8(name: &str, value: &OsString) -> Result<String> {
+    value
+        .to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Error::new(format!("--{name}: {value:?} is not UTF-8")))
+}
+
+/// An option's path; an empty one counts as not given.
+pub fn path(matches: &ArgMatches, name: &str) -> Option<PathBuf> {
+    matches
+        .get_one::<OsString>(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// An option's number.
+pub fn number<T: FromStr>(matches: &ArgMatches, name: &str) -> Result<Option<T>>
+where
+    T::Err: std::fmt::Display,
+{
+    let Some(text) = text(matches, name)? else {
+        return Ok(None);
+    };
+    match text.trim().parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(error) => Err(Error::new(format!("--{name}: {text:?}: {error}"))),
+    }
+}
+
+/// `--format table|json`.
+pub fn is_json(matches: &ArgMatches) -> Result<bool> {
+    match text(matches, "format")?.as_deref() {
+        None | Some("table") => Ok(false),
+        Some("json") => Ok(true),
+        Some(other) => Err(Error::new(format!(
+            "--format: invalid format {other:?}, want table or json"
+        ))),
+    }
+}

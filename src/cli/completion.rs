@@ -1,0 +1,29 @@
+//! `completion`: a script that completes our command line in a shell.
+
+use super::{argument, help, print};
+use crate::container::Globals;
+use crate::error::{Error, Result};
+use clap::{Arg, ArgMatches, Command, ValueEnum};
+use clap_complete::Shell;
+use std::process::ExitCode;
+
+pub fn command() -> Command {
+    Command::new("completion")
+        .about("print a completion script for a shell")
+        .arg(
+            Arg::new("shell")
+                .value_name("SHELL")
+                .help("bash, elvish, fish, powershell or zsh")
+                .required(true),
+        )
+}
+
+pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
+    let name = argument::positional(matches, "shell").unwrap_or_default();
+    let shell = Shell::from_str(&name, true)
+        .map_err(|_| Error::new(format!("completion: unknown shell {name:?}")))?;
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut help::whole_tree(), "crun-lite", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
+}

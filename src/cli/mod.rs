@@ -1,0 +1,223 @@
+//! The command line: finds the subcommand, parses its arguments, calls its file's `run`.
+//!
+//! The only room that knows clap, stdout and exit codes. A command builds the parser of its one subcommand; only help,
+//! completion and manual pages build them all.
+
+mod argument;
+mod checkpoint;
+mod completion;
+mod globals;
+mod help;
+mod list;
+mod log;
+mod man;
+mod restore;
+mod spec;
+mod state;
+mod version;
+mod words;
+
+use crate::container::Globals;
+use crate::error::{Error, Result};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Command};
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use words::Stop;
+
+/// The exit code of a failed command.
+const FAILURE: u8 = 1;
+/// COMPAT(runc): the exit code for a subcommand that doesn't exist.
+const UNKNOWN_COMMAND: u8 = 3;
+
+/// One subcommand.
+struct Verb {
+    name: &'static str,
+    command: fn() -> Command,
+    run: fn(&Globals, &ArgMatches) -> Result<ExitCode>,
+    /// Where its command line stops being ours.
+    stop: Stop,
+    /// The exit code when it fails.
+    failure: u8,
+}
+
+macro_rules! verb {
+    ($name:ident) => {
+        Verb {
+            name: stringify!($name),
+            command: $name::command,
+            run: $name::run,
+            stop: Stop::Never,
+            failure: FAILURE,
+        }
+    };
+}
+
+const VERBS: &[Verb] = &[
+    verb!(checkpoint),
+    verb!(completion),
+    verb!(list),
+    verb!(man),
+    verb!(restore),
+    verb!(spec),
+    verb!(state),
+];
+
+/// A failed command: what to say, and the exit code.
+struct Failed {
+    error: Error,
+    code: u8,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Failed {
+            error,
+            code: FAILURE,
+        }
+    }
+}
+
+/// Runs one command line, without the program's name. Every error is reported here and nowhere else.
+pub fn run(words: Vec<OsString>) -> ExitCode {
+    match dispatch(words) {
+        Ok(code) => {
+            log::finish();
+            code
+        }
+        Err(failed) => {
+            log::report(&failed.error);
+            ExitCode::from(failed.code)
+        }
+    }
+}
+
+fn dispatch(words: Vec<OsString>) -> Result<ExitCode, Failed> {
+    let command = globals::command();
+    let (ours, mut rest) = words::normalise(&command, words, Stop::Before(0));
+    if ours.iter().any(|word| word == "--help" || word == "-h") {
+        return Ok(help::print_all()?);
+    }
+    let matches = parse(command, ours)?;
+    if matches.get_flag("version") {
+        return Ok(version::print_version()?);
+    }
+    let globals = globals::globals(&matches)?;
+    log::start(&globals.log)?;
+    if rest.is_empty() {
+        return Ok(help::print_all()?);
+    }
+    let name = rest.remove(0);
+    if name == "help" {
+        return help::print_one(rest.first());
+    }
+    let verb = find(&name)?;
+    let Some(matches) = verb.parse(rest)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    (verb.run)(&globals, &matches).map_err(|error| Failed {
+        error,
+        code: verb.failure,
+    })
+}
+
+fn find(name: &OsString) -> Result<&'static Verb, Failed> {
+    VERBS.iter().find(|verb| name == verb.name).ok_or_else(|| {
+        let name = name.to_string_lossy();
+        Failed {
+            error: Error::new(format!(
+                "No help topic for '{name}': unknown command {name:?}"
+            )),
+            code: UNKNOWN_COMMAND,
+        }
+    })
+}
+
+impl Verb {
+    /// `None` when help was asked for, and printed.
+    fn parse(&self, words: Vec<OsString>) -> Result<Option<ArgMatches>> {
+        let command = self.command();
+        let (mut ours, rest) = words::normalise(&command, words, self.stop);
+        if !rest.is_empty() {
+            ours.push("--".into());
+            ours.extend(rest);
+        }
+        match command.try_get_matches_from(program_name(self.name).chain(ours)) {
+            Ok(matches) => Ok(Some(matches)),
+            Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+                print(&error.to_string()).map(|()| None)
+            }
+            Err(error) => Err(explain(&error)),
+        }
+    }
+
+    fn command(&self) -> Command {
+        (self.command)()
+            .bin_name(format!("crun-lite {}", self.name))
+            .args_override_self(true)
+            .disable_version_flag(true)
+    }
+}
+
+fn program_name(name: &str) -> impl Iterator<Item = OsString> {
+    std::iter::once(OsString::from(name))
+}
+
+fn parse(command: Command, words: Vec<OsString>) -> Result<ArgMatches> {
+    command
+        .try_get_matches_from(program_name("crun-lite").chain(words))
+        .map_err(|error| explain(&error))
+}
+
+/// clap's message without its usage lines.
+fn explain(error: &clap::Error) -> Error {
+    // COMPAT(podman): it asks whether pods can be restored by looking for runc's or crun's sentence.
+    if let Some(name) = missing_value(error) {
+        return Error::new(format!(
+            "flag needs an argument: {name} (option '{name}' requires an argument)"
+        ));
+    }
+    let rendered = error.to_string();
+    let paragraph: Vec<&str> = rendered
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(str::trim)
+        .collect();
+    let text = paragraph.join(" ");
+    Error::new(text.strip_prefix("error: ").unwrap_or(&text))
+}
+
+fn missing_value(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let empty = match error.get(ContextKind::InvalidValue) {
+        None => true,
+        Some(ContextValue::String(value)) => value.is_empty(),
+        Some(_) => false,
+    };
+    let option = argument.split(' ').next().unwrap_or(argument);
+    (error.kind() == ErrorKind::InvalidValue && empty).then(|| option.to_owned())
+}
+
+/// All of `text` to stdout, or an error: a reader that went away is one.
+fn print(text: &str) -> Result<()> {
+    use crate::error::Context;
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .context("write to stdout")
+}
+
+/// A value as indented JSON, with a line end.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&format!("{text}\n")),
+        Err(error) => Err(Error::new(format!("write JSON: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

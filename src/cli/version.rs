@@ -1,0 +1,24 @@
+//! `--version`, in the lines that Docker, Podman and containerd take apart.
+
+use super::print;
+use crate::error::Result;
+use std::process::ExitCode;
+
+/// What this build can do, as crun says it.
+const ABILITIES: &str = "+SELINUX +APPARMOR +CAP +SECCOMP +EBPF +STATIC";
+
+/// Version, commit, specification, abilities.
+pub fn print_version() -> Result<ExitCode> {
+    print(&format!(
+        "crun-lite version {}\ncommit: {}\nspec: {}\n{ABILITIES}\n",
+        env!("CARGO_PKG_VERSION"),
+        commit(),
+        oci::runtime::VERSION,
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The commit that this was built from, as far as the build was told.
+pub fn commit() -> &'static str {
+    option_env!("CRUN_LITE_COMMIT").unwrap_or("unknown")
+}
