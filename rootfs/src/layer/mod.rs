@@ -1,0 +1,153 @@
+//! One layer of an image: a blob in, a directory in overlayfs' form out, in a single pass.
+//!
+//! The blob is hostile input: every size it names is bounded, every name is resolved under one directory handle, and an
+//! archive that two readers could read differently is refused. Layers know nothing of each other: what leans on lower
+//! layers is returned as [`Loose`] ends, which `snapshot` ties. Registry, store and mounts are not known here.
+
+mod archive;
+mod error;
+mod inflate;
+mod limits;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+
+pub use error::{Fault, LayerError};
+pub use limits::Limits;
+pub use tree::{Loose, OverlayXattrs};
+
+pub(crate) use archive::Archive;
+pub(crate) use stream::sha256_text;
+pub(crate) use tree::{
+    Found, OPAQUE_MARKER, PendingLink, Root, WHITEOUT_PREFIX, copy_metadata, is_whiteout,
+    opaque_name, remove_tree,
+};
+
+use limits::within;
+use stream::{Ended, Stream, stream};
+use tree::Unpacker;
+
+/// How to apply a layer.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What errors call the layer: its digest, or its place in the image.
+    pub label: String,
+    /// The diffID the image's configuration gives, as `sha256:…`; a stream with another one is refused.
+    pub diff_id: Option<String>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Which attributes overlayfs will read.
+    pub overlay_xattrs: OverlayXattrs,
+    /// Give files the owners the layer names. Without the right to, all files belong to the caller.
+    pub owners: bool,
+    /// Make device nodes. Only root can; without, they are left out.
+    pub devices: bool,
+}
+
+impl Options {
+    /// All a layer can say, for root.
+    pub fn privileged(label: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            diff_id: None,
+            limits: Limits::default(),
+            overlay_xattrs: OverlayXattrs::Trusted,
+            owners: true,
+            devices: true,
+        }
+    }
+}
+
+/// What a layer turned out to be.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// Digest of the uncompressed stream, `sha256:…`.
+    pub diff_id: String,
+    /// Uncompressed bytes.
+    pub bytes: u64,
+    /// Entries in the archive.
+    pub entries: u64,
+    /// What leans on lower layers.
+    pub loose: Loose,
+    /// The archive has an entry for the root: its owner, mode and times count.
+    pub root_listed: bool,
+    /// The layer hides all layers below it.
+    pub opaque_root: bool,
+    /// Extended attributes left out: forbidden ones, and those the file system or the caller's rights don't allow.
+    pub xattrs_skipped: u64,
+    /// Device nodes left out.
+    pub devices_skipped: u64,
+}
+
+/// Applies the layer in `blob` to the empty directory `root`.
+///
+/// Inflating and hashing run in a second thread. After an error the directory holds part of a layer: throw it away.
+pub fn apply<R: Read + Send>(
+    blob: R,
+    root: OwnedFd,
+    options: &Options,
+) -> Result<Applied, LayerError> {
+    let (producer, stream) = stream();
+    std::thread::scope(|scope| {
+        scope.spawn(move || producer.run(blob, &options.limits));
+        unpack(stream, Root::new(root), options)
+    })
+}
+
+fn unpack(stream: Stream, root: Root, options: &Options) -> Result<Applied, LayerError> {
+    let mut archive = Archive::new(stream, &options.limits);
+    let mut unpacker = Unpacker::new(root, options);
+    let mut entries = 0;
+    let filled = loop {
+        match add_next(&mut archive, &mut unpacker, &mut entries, &options.limits) {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(fault) => break Err(fault),
+        }
+    };
+    let at_entry = |fault| LayerError::new(&options.label, archive.name(), fault);
+    filled.map_err(at_entry)?;
+    let in_layer = |fault| LayerError::new(&options.label, None, fault);
+    let ended = archive.into_stream().drain().map_err(in_layer)?;
+    check_diff_id(&ended, options.diff_id.as_deref()).map_err(in_layer)?;
+    let unpacked = unpacker.finish().map_err(in_layer)?;
+    Ok(Applied {
+        diff_id: ended.diff_id,
+        bytes: ended.bytes,
+        entries,
+        loose: unpacked.loose,
+        root_listed: unpacked.root_listed,
+        opaque_root: unpacked.opaque_root,
+        xattrs_skipped: unpacked.xattrs_skipped,
+        devices_skipped: unpacked.devices_skipped,
+    })
+}
+
+fn add_next(
+    archive: &mut Archive<'_, Stream>,
+    unpacker: &mut Unpacker<'_>,
+    entries: &mut u64,
+    limits: &Limits,
+) -> Result<bool, Fault> {
+    let Some(entry) = archive.next_entry()? else {
+        return Ok(false);
+    };
+    *entries += 1;
+    within("number of entries", *entries, limits.entries)?;
+    unpacker.add(&entry, archive)?;
+    Ok(true)
+}
+
+fn check_diff_id(ended: &Ended, expected: Option<&str>) -> Result<(), Fault> {
+    match expected {
+        Some(expected) if expected != ended.diff_id => Err(Fault::DiffId {
+            expected: expected.to_owned(),
+            actual: ended.diff_id.clone(),
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,126 @@
+//! What a layer says only in terms of the layers below it: parents it doesn't list, hard links to files it doesn't have.
+//!
+//! A layer is unpacked without looking at others, so these ends stay loose until a chain of layers is known.
+
+use std::collections::HashMap;
+
+use crate::layer::error::Fault;
+use crate::layer::limits::within;
+
+/// A hard link whose target this layer doesn't have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PendingLink {
+    /// Where the link goes, links resolved.
+    pub(crate) path: Vec<u8>,
+    /// The target as the archive spells it.
+    pub(crate) target: Vec<u8>,
+}
+
+/// The loose ends of one layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loose {
+    /// Directories made because something was in them, parents before children.
+    pub(crate) implicit: Vec<Vec<u8>>,
+    pub(crate) links: Vec<PendingLink>,
+}
+
+impl Loose {
+    /// True when the layer means the same whatever is below it.
+    pub fn is_empty(&self) -> bool {
+        self.implicit.is_empty() && self.links.is_empty()
+    }
+
+    /// Bytes to keep: records of a kind, a name and a target, each ended by a NUL, which no name has in it.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for path in &self.implicit {
+            bytes.extend_from_slice(&[b"d\0", path.as_slice(), b"\0\0"].concat());
+        }
+        for link in &self.links {
+            bytes.extend_from_slice(
+                &[b"l\0", link.path.as_slice(), b"\0", &link.target, b"\0"].concat(),
+            );
+        }
+        bytes
+    }
+
+    /// What [`Loose::to_bytes`] wrote.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut loose = Self::default();
+        let mut fields = bytes.split(|&b| b == 0);
+        loop {
+            match (fields.next()?, fields.next(), fields.next()) {
+                (b"", None, None) => return Some(loose),
+                (b"d", Some(path), Some(b"")) => loose.implicit.push(path.to_vec()),
+                (b"l", Some(path), Some(target)) => {
+                    loose.links.push(PendingLink {
+                        path: path.to_vec(),
+                        target: target.to_vec(),
+                    });
+                }
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// Loose ends while the layer grows: later entries may tie them.
+#[derive(Default)]
+pub(super) struct LooseEnds {
+    /// By inode, so that it doesn't matter by which name a directory is reached later.
+    implicit: HashMap<u64, Vec<u8>>,
+    links: Vec<PendingLink>,
+    bytes: usize,
+}
+
+impl LooseEnds {
+    pub(super) fn add_directory(
+        &mut self,
+        inode: u64,
+        path: &[u8],
+        limit: usize,
+    ) -> Result<(), Fault> {
+        self.charge(path.len(), limit)?;
+        self.implicit.insert(inode, path.to_vec());
+        Ok(())
+    }
+
+    pub(super) fn add_link(&mut self, link: PendingLink, limit: usize) -> Result<(), Fault> {
+        self.charge(link.path.len() + link.target.len(), limit)?;
+        self.links.retain(|earlier| earlier.path != link.path);
+        self.links.push(link);
+        Ok(())
+    }
+
+    fn charge(&mut self, bytes: usize, limit: usize) -> Result<(), Fault> {
+        self.bytes += bytes + 64;
+        within(
+            "memory for names that lean on lower layers, in bytes",
+            self.bytes as u64,
+            limit as u64,
+        )
+    }
+
+    /// The directory has an entry of its own now, or is gone.
+    pub(super) fn settle_directory(&mut self, inode: u64) {
+        self.implicit.remove(&inode);
+    }
+
+    pub(super) fn has_links(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// Something else was made in the link's place.
+    pub(super) fn drop_link(&mut self, path: &[u8]) {
+        self.links.retain(|link| link.path != path);
+    }
+
+    pub(super) fn finish(self) -> Loose {
+        let mut implicit: Vec<Vec<u8>> = self.implicit.into_values().collect();
+        implicit.sort();
+        Loose {
+            implicit,
+            links: self.links,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! An entry's name, taken apart and bounded. Pure.
+
+use crate::layer::error::Fault;
+use crate::layer::limits::{Limits, within};
+
+const COMPONENT_BYTES: usize = 255;
+
+/// The components of a name: leading slashes, empty ones and `.` dropped, `..` refused.
+pub(crate) fn components<'a>(path: &'a [u8], limits: &Limits) -> Result<Vec<&'a [u8]>, Fault> {
+    within(
+        "name length in bytes",
+        path.len() as u64,
+        limits.path_bytes as u64,
+    )?;
+    if path.is_empty() {
+        return Err(Fault::Name("it is empty"));
+    }
+    let mut parts = Vec::new();
+    for part in path.split(|&b| b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => return Err(Fault::Name("it has \"..\" in it")),
+            _ if part.contains(&0) => return Err(Fault::Name("it has a NUL in it")),
+            _ if part.len() > COMPONENT_BYTES => {
+                return Err(Fault::Name("a component is longer than 255 bytes"));
+            }
+            _ => parts.push(part),
+        }
+        within(
+            "name depth in components",
+            parts.len() as u64,
+            limits.path_depth as u64,
+        )?;
+    }
+    Ok(parts)
+}
+
+/// Parent and last component; nothing for the root itself.
+pub(crate) fn split<'a>(
+    path: &'a [u8],
+    limits: &Limits,
+) -> Result<Option<(Vec<u8>, &'a [u8])>, Fault> {
+    let mut parts = components(path, limits)?;
+    Ok(parts.pop().map(|base| (parts.join(&b'/'), base)))
+}
