@@ -8,5 +8,6 @@ pub mod cli;
 pub mod container;
 pub mod error;
 pub mod host;
+pub mod init;
 pub mod plan;
 pub mod sys;

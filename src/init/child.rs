@@ -1,0 +1,230 @@
+//! The child: executes the plan's steps in order, then is the container's program.
+//!
+//! Between `clone3` and `execve` nothing here allocates, formats or locks. A failure is a step's index, the part of it
+//! and an errno; the parent, which still has the plan, writes the sentence.
+
+use super::failure::{During, Failure, Operation, Result};
+use super::message::{ChildEnd, FromInit, ToInit};
+use super::prepare::Prepared;
+use super::step;
+use crate::plan::Step;
+use crate::sys::{self, open};
+use nix::errno::Errno;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Exit code of a child that could not become its program.
+pub const EXIT_FAILED: i32 = 1;
+
+/// What the steps share while they run.
+pub struct Child<'c, 'p> {
+    /// What the parent made ready.
+    pub prepared: &'c mut Prepared<'p>,
+    /// The way to the parent, and after `start` to whoever started us.
+    pub runtime: ChildEnd,
+    /// Index of the step that runs.
+    pub step: u32,
+    /// The root file system, `/` before [`Step::OpenRoot`].
+    pub root: RawFd,
+    /// The private procfs, once a step wanted it.
+    pub procfs: Option<RawFd>,
+    /// An attached empty read-only directory that further masks are clones of.
+    pub empty_directory: Option<RawFd>,
+    /// How many hooks have run.
+    pub hooks_run: usize,
+    /// How many id-mapped mounts were made.
+    pub idmaps_used: usize,
+    /// Index of the candidate that [`Step::FindProgram`] chose.
+    pub program: usize,
+    /// HOME as it was found, `HOME=…` with its NUL.
+    pub home: step::program::Home,
+    /// Whether the working directory could only be entered as the user.
+    pub directory_pending: bool,
+}
+
+/// Runs all steps. Never returns: the last step is `execve`.
+pub fn run(prepared: &mut Prepared<'_>, runtime: RawFd) -> ! {
+    let steps = &prepared.plan.steps;
+    let mut child = Child {
+        prepared,
+        runtime: ChildEnd(runtime),
+        step: 0,
+        root: -1,
+        procfs: None,
+        empty_directory: None,
+        hooks_run: 0,
+        idmaps_used: 0,
+        program: 0,
+        home: step::program::Home::default(),
+        directory_pending: false,
+    };
+    let failure = match child.begin() {
+        Ok(()) => child.run_steps(steps),
+        Err(failure) => failure,
+    };
+    let _ = child
+        .runtime
+        .send(FromInit::Failed(child.step, failure), &[]);
+    sys::process::exit(EXIT_FAILED)
+}
+
+impl Child<'_, '_> {
+    /// Before the first step: nothing inherited may change what the steps do.
+    fn begin(&mut self) -> Result {
+        sys::process::set_umask(0);
+        // CVE-2016-9962: processes of a namespace that we join must not trace us or open our fds.
+        sys::credentials::set_dumpable(false).during(Operation::Whole)
+    }
+
+    fn run_steps(&mut self, steps: &[Step]) -> Failure {
+        for (index, step) in steps.iter().enumerate() {
+            self.step = index as u32;
+            if let Err(failure) = self.execute(step) {
+                return failure;
+            }
+        }
+        // A plan ends with Exec or, without a process, with AwaitStart.
+        Failure::new(Operation::Whole, Errno::ENOEXEC)
+    }
+
+    fn execute(&mut self, step: &Step) -> Result {
+        match step {
+            Step::BecomeNamespaceRoot { clear_groups } => {
+                step::identity::become_namespace_root(self, *clear_groups)
+            }
+            Step::LoopbackUp => self.optional(sys::process::loopback_up()),
+            Step::TreePropagation { flag } => step::root::tree_propagation(*flag),
+            Step::OpenRoot { path } => step::root::open_root(self, path),
+            Step::Mount(mount) => step::mount::mount(self, mount),
+            Step::AttachPrepared { prepared, mount } => {
+                step::mount::attach_prepared(self, *prepared, mount)
+            }
+            Step::Device(device) => step::device::make(self, device),
+            Step::Symlink { target, path } => step::device::symlink(self, target, path),
+            Step::AwaitRuntimeHooks => self.await_runtime_hooks(),
+            Step::CreateContainerHook(hook) | Step::StartContainerHook(hook) => {
+                step::hook::run(self, hook)
+            }
+            Step::OpenTerminal {
+                rows,
+                columns,
+                console,
+                uid,
+            } => step::terminal::open_terminal(self, *rows, *columns, *console, *uid),
+            Step::JoinCgroup => self.join_cgroup(),
+            Step::UnshareCgroup => {
+                sys::clone::unshare(libc::CLONE_NEWCGROUP as u64).during(Operation::Unshare)
+            }
+            Step::ChangeRoot { how } => step::root::change_root(self, *how),
+            Step::RootPropagation { flag, recursive } => {
+                step::root::root_propagation(*flag, *recursive)
+            }
+            Step::Sysctl { path, value } => step::procfs::sysctl(self, path, value),
+            Step::MaskPath(path) => step::path::mask(self, path),
+            Step::ReadonlyPath(path) => step::path::readonly(self, path),
+            Step::ReadonlyRoot => step::root::readonly_root(self),
+            Step::Hostname(name) => sys::process::set_hostname(name).during(Operation::Whole),
+            Step::Domainname(name) => sys::process::set_domainname(name).during(Operation::Whole),
+            Step::Personality(persona) => {
+                sys::process::set_personality(*persona).during(Operation::Whole)
+            }
+            Step::MemoryPolicy(policy) => {
+                sys::memory::set_memory_policy(policy.mode, &policy.nodes).during(Operation::Whole)
+            }
+            Step::Scheduler(scheduler) => step::identity::schedule(scheduler),
+            Step::IoPriority(value) => sys::sched::set_io_priority(*value).during(Operation::Whole),
+            Step::CpuAffinity(cpus) => self.optional(sys::sched::set_affinity(&cpus.0)),
+            Step::NewKeyring { name, label } => step::procfs::new_keyring(self, name, label),
+            Step::ExecLabel { attributes, value } => {
+                step::procfs::exec_label(self, attributes, value)
+            }
+            Step::NoNewPrivileges => sys::credentials::no_new_privileges().during(Operation::Whole),
+            Step::Umask(mask) => {
+                sys::process::set_umask(*mask);
+                Ok(())
+            }
+            Step::BecomeUser(user) => step::identity::become_user(user),
+            Step::Capabilities(capabilities) => step::identity::set_capabilities(capabilities),
+            Step::WorkingDirectory(path) => step::program::enter_directory(self, path),
+            Step::FindProgram => step::program::find(self),
+            Step::CloseFds { keep } => step::program::close_fds(keep),
+            Step::Seccomp => self.load_filter(),
+            Step::AwaitStart => self.await_start(),
+            Step::Exec(exec) => Err(step::program::exec(self, exec)),
+        }
+    }
+
+    /// A failure of this step does not stop the container; the parent logs it.
+    pub fn optional(&self, result: sys::Result<()>) -> Result {
+        match result.during(Operation::Whole) {
+            Ok(()) => Ok(()),
+            Err(failure) => self
+                .runtime
+                .send(FromInit::Warning(self.step, failure), &[])
+                .during(Operation::Send),
+        }
+    }
+
+    fn await_runtime_hooks(&self) -> Result {
+        self.runtime
+            .send(FromInit::Hooks, &[])
+            .during(Operation::Send)?;
+        self.runtime
+            .expect(ToInit::Continue)
+            .map(drop)
+            .during(Operation::Receive)
+    }
+
+    /// Writing `0` moves the writer, which spares the kernel its global lock (docs/performance.md).
+    fn join_cgroup(&self) -> Result {
+        let files = self
+            .runtime
+            .expect(ToInit::Cgroup)
+            .during(Operation::Receive)?;
+        for &file in files.as_slice() {
+            open::write_all(file, b"0").during(Operation::JoinCgroup)?;
+            open::close(file);
+        }
+        Ok(())
+    }
+
+    fn load_filter(&self) -> Result {
+        let Some(filter) = self.prepared.filter else {
+            return Ok(());
+        };
+        match sys::seccomp::load(filter.program, filter.flags).during(Operation::Whole)? {
+            None => Ok(()),
+            Some(listener) => {
+                let fds = [listener.as_raw_fd()];
+                self.runtime
+                    .send(FromInit::NotifyFd, &fds)
+                    .during(Operation::SendListener)?;
+                drop(listener);
+                self.runtime
+                    .expect(ToInit::Continue)
+                    .map(drop)
+                    .during(Operation::Receive)
+            }
+        }
+    }
+
+    /// Everything is done but the process itself. From here on it is `start` that hears of failures.
+    fn await_start(&mut self) -> Result {
+        self.runtime
+            .send(FromInit::Created, &[])
+            .during(Operation::Send)?;
+        let (answer, _) = self.runtime.receive().during(Operation::Receive)?;
+        if answer != ToInit::Wait {
+            return Ok(());
+        }
+        open::close(self.runtime.0);
+        loop {
+            let caller = sys::socket::accept(self.prepared.fds.start).during(Operation::Receive)?;
+            self.runtime = ChildEnd(caller);
+            // A caller that goes away without the word has not started us.
+            if self.runtime.expect(ToInit::Start).is_ok() {
+                return Ok(());
+            }
+            open::close(caller);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Running one hook: the state on its standard input, a time limit, nothing inherited. SPEC(config.md#posix-platform-hooks)
+//!
+//! The state comes from a file in memory, not through a pipe: a hook that never reads can't make us wait.
+//! Used by the child for container hooks and by the parent for runtime hooks; allocates nothing.
+
+use super::prepare::Arrays;
+use crate::sys::clone::{Exit, Fork, ForkFlags, fork_then, pidfd_send_signal, wait_pidfd};
+use crate::sys::{Result, open, process, signal, socket};
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+/// How a hook ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// With this code; 0 is success.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+    /// It was killed when its time was over.
+    TimedOut,
+}
+
+/// Exit code of a hook whose program could not be executed, as shells have it.
+const EXIT_NOT_EXECUTED: i32 = 127;
+
+/// Runs `path` with `input` as its standard input until it ends or `timeout_ms` is over.
+pub fn execute(
+    path: &CStr,
+    arrays: &Arrays,
+    input: RawFd,
+    timeout_ms: Option<u64>,
+) -> Result<Outcome> {
+    let Fork::Parent { pidfd, .. } =
+        fork_then(ForkFlags::default(), || become_hook(path, arrays, input))?
+    else {
+        return Ok(Outcome::Exited(EXIT_NOT_EXECUTED));
+    };
+    let outcome = await_end(pidfd, timeout_ms);
+    open::close(pidfd);
+    outcome
+}
+
+fn become_hook(path: &CStr, arrays: &Arrays, input: RawFd) -> ! {
+    let ready = open::duplicate_onto(input, 0)
+        .and_then(|()| signal::unblock_all())
+        .and_then(|()| match open::close_on_exec_from(3) {
+            Err(nix::errno::Errno::ENOSYS | nix::errno::Errno::EINVAL) => {
+                open::close_on_exec_one_by_one();
+                Ok(())
+            }
+            other => other,
+        });
+    if ready.is_ok() {
+        process::exec(path, &arrays.args, &arrays.env);
+    }
+    process::exit(EXIT_NOT_EXECUTED)
+}
+
+fn await_end(pidfd: RawFd, timeout_ms: Option<u64>) -> Result<Outcome> {
+    let wait_ms = timeout_ms.map_or(-1, |ms| i32::try_from(ms).unwrap_or(i32::MAX));
+    let ended = socket::readable(pidfd, wait_ms)?;
+    if !ended {
+        let _ = pidfd_send_signal(open::borrow(pidfd), libc::SIGKILL);
+    }
+    let exit = wait_pidfd(pidfd, true)?;
+    Ok(match exit {
+        _ if !ended => Outcome::TimedOut,
+        Some(Exit::Code(code)) => Outcome::Exited(code),
+        Some(Exit::Signal(signal)) => Outcome::Signalled(signal),
+        None => Outcome::TimedOut,
+    })
+}

@@ -1,0 +1,418 @@
+//! The parent: answers the child's messages, in an order that the types hold it to.
+//!
+//! `Spawned -> Mapped -> Joined -> Created -> Running`. Each consumes the one before; dropping any but the last kills
+//! the child by its pidfd and reaps it. docs/init-protocol.md
+
+use super::failure::{Failure, Operation};
+use super::message::{FromInit, ParentEnd, ToInit};
+use super::spawn::NewProcess;
+use crate::error::{Context, Error, Result};
+use crate::plan::{IdMaps, InitPlan, RlimitOp, Step};
+use crate::sys::clone::{Exit, pidfd_send_signal, wait_pidfd};
+use crate::sys::{open, process};
+use nix::errno::Errno;
+use oci::runtime::IdMapping;
+use std::fmt::Write as _;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// The child while its parent is responsible for it.
+struct Init<'p> {
+    process: Option<NewProcess>,
+    plan: &'p InitPlan,
+}
+
+impl Drop for Init<'_> {
+    fn drop(&mut self) {
+        if let Some(process) = &self.process {
+            let _ = pidfd_send_signal(process.pidfd.as_fd(), libc::SIGKILL);
+            let _ = wait_pidfd(process.pidfd.as_raw_fd(), true);
+        }
+    }
+}
+
+impl Init<'_> {
+    fn messages(&self) -> ParentEnd {
+        ParentEnd(
+            self.process
+                .as_ref()
+                .map_or(-1, |process| process.end.as_raw_fd()),
+        )
+    }
+
+    fn pid(&self) -> i32 {
+        self.process.as_ref().map_or(0, |process| process.pid)
+    }
+
+    /// The child closed its end without a word: how did it end?
+    fn died(&self) -> Error {
+        let exit = self
+            .process
+            .as_ref()
+            .and_then(|process| wait_pidfd(process.pidfd.as_raw_fd(), true).ok().flatten());
+        match exit {
+            Some(Exit::Signal(libc::SIGKILL)) => Error::new(
+                "the container's init was killed before it was ready",
+            )
+            .hint("it may have run out of memory: is the memory limit large enough to start in?"),
+            Some(Exit::Signal(signal)) => Error::new(format!(
+                "the container's init was ended by signal {signal} before it was ready"
+            )),
+            _ => Error::new("the container's init ended before it was ready"),
+        }
+    }
+
+    fn tell(&self, message: ToInit, fds: &[RawFd]) -> Result<()> {
+        match self.messages().send(message, fds) {
+            // It has failed meanwhile; what it said about that is still to be read.
+            Err(Errno::EPIPE | Errno::ECONNRESET) => match self.messages().receive() {
+                Ok(Some((FromInit::Failed(step, failure), _))) => {
+                    Err(describe(self.plan, step, failure))
+                }
+                _ => Err(self.died()),
+            },
+            other => other.context(format_args!("send {message:?} to the container's init")),
+        }
+    }
+}
+
+/// A child that waits for its id maps, or needs none.
+pub struct Spawned<'p>(Init<'p>);
+
+/// A child whose ids are mapped.
+pub struct Mapped<'p>(Init<'p>);
+
+/// A child that was given its cgroups and is at work.
+pub struct Joined<'p>(Init<'p>);
+
+/// A child that has done everything but become its program.
+pub struct Created<'p>(Init<'p>);
+
+/// A process that no longer depends on us.
+#[derive(Debug)]
+pub struct Running {
+    /// As we see it.
+    pub pid: i32,
+    /// A handle on it.
+    pub pidfd: OwnedFd,
+}
+
+impl<'p> Spawned<'p> {
+    /// Takes charge of a new child.
+    pub fn new(process: NewProcess, plan: &'p InitPlan) -> Self {
+        Spawned(Init {
+            process: Some(process),
+            plan,
+        })
+    }
+
+    /// The child's pid as we see it.
+    pub fn pid(&self) -> i32 {
+        self.0.pid()
+    }
+
+    /// Writes the id maps where there is a user namespace, then the limits that only we may raise.
+    pub fn map_ids(self) -> Result<Mapped<'p>> {
+        let pid = self.0.pid();
+        if let Some(maps) = &self.0.plan.id_maps {
+            write_id_maps(pid, maps)?;
+        }
+        if let Some(score) = self.0.plan.oom_score_adj {
+            set_oom_score(pid, score)?;
+        }
+        self.0
+            .plan
+            .rlimits
+            .iter()
+            .try_for_each(|limit| set_limit(pid, limit))?;
+        if matches!(
+            self.0.plan.steps.first(),
+            Some(Step::BecomeNamespaceRoot { .. })
+        ) {
+            self.0.tell(ToInit::Continue, &[])?;
+        }
+        Ok(Mapped(self.0))
+    }
+}
+
+impl<'p> Mapped<'p> {
+    /// Hands over the cgroup files that the child writes itself into.
+    pub fn join_cgroups(self, files: &[OwnedFd]) -> Result<Joined<'p>> {
+        if self.0.plan.steps.contains(&Step::JoinCgroup) {
+            let fds: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
+            self.0.tell(ToInit::Cgroup, &fds)?;
+        }
+        Ok(Joined(self.0))
+    }
+}
+
+/// What the runtime does while the child waits for it.
+pub trait Companion {
+    /// The container's mounts are made: prestart and createRuntime hooks run now.
+    fn run_hooks(&mut self, pid: i32) -> Result<()>;
+    /// The seccomp listener, to be sent to the agent.
+    fn pass_listener(&mut self, pid: i32, listener: OwnedFd) -> Result<()>;
+    /// A step failed that the container can do without.
+    fn warn(&mut self, warning: Error);
+}
+
+impl<'p> Joined<'p> {
+    /// Answers the child until everything but its program is done.
+    pub fn finish(self, companion: &mut dyn Companion) -> Result<Created<'p>> {
+        let init = self.0;
+        loop {
+            let (message, fds) = match init
+                .messages()
+                .receive()
+                .context("receive from the container's init")?
+            {
+                Some(received) => received,
+                None => return Err(init.died()),
+            };
+            match message {
+                FromInit::Created => return Ok(Created(init)),
+                FromInit::Failed(step, failure) => return Err(describe(init.plan, step, failure)),
+                FromInit::Warning(step, failure) => {
+                    companion.warn(describe(init.plan, step, failure))
+                }
+                FromInit::Hooks => {
+                    companion.run_hooks(init.pid())?;
+                    init.tell(ToInit::Continue, &[])?;
+                }
+                FromInit::NotifyFd => {
+                    let &listener = fds
+                        .as_slice()
+                        .first()
+                        .ok_or_else(|| Error::new("a seccomp listener without fd"))?;
+                    companion.pass_listener(init.pid(), open::own(listener))?;
+                    init.tell(ToInit::Continue, &[])?;
+                }
+            }
+        }
+    }
+}
+
+impl Created<'_> {
+    /// The pid as we see it.
+    pub fn pid(&self) -> i32 {
+        self.0.pid()
+    }
+
+    /// A handle on the process.
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.process.as_ref().map(|process| process.pidfd.as_fd())
+    }
+
+    /// Leaves the child waiting on its start socket.
+    pub fn leave_waiting(mut self) -> Result<Running> {
+        self.0.tell(ToInit::Wait, &[])?;
+        self.release()
+    }
+
+    /// The child becomes its program now; returns when it has, or with the reason why it could not.
+    pub fn start(mut self) -> Result<Running> {
+        self.0.tell(ToInit::Start, &[])?;
+        await_exec(self.0.messages(), self.0.plan)?;
+        self.release()
+    }
+
+    fn release(&mut self) -> Result<Running> {
+        let process = self
+            .0
+            .process
+            .take()
+            .ok_or_else(|| Error::new("released twice"))?;
+        Ok(Running {
+            pid: process.pid,
+            pidfd: process.pidfd,
+        })
+    }
+}
+
+/// Reads until the child's end closes, which `execve` does; a failure comes before that.
+pub fn await_exec(messages: ParentEnd, plan: &InitPlan) -> Result<()> {
+    loop {
+        match messages
+            .receive()
+            .context("receive from the container's init")?
+        {
+            None => return Ok(()),
+            Some((FromInit::Failed(step, failure), _)) => {
+                return Err(describe(plan, step, failure));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// The sentence for a step's failure: the step with its arguments, the part that failed, the errno.
+pub fn describe(plan: &InitPlan, index: u32, failure: Failure) -> Error {
+    let steps = plan.steps.len();
+    let Some(step) = plan.steps.get(index as usize) else {
+        return Error::errno("the container's init", failure.errno());
+    };
+    let error = match (step, failure.operation) {
+        (_, Operation::HookFailed | Operation::HookKilled) => Error::new(format!(
+            "{step} (step {}/{steps}): {} {}",
+            index + 1,
+            failure.operation.text(),
+            failure.code
+        )),
+        (_, Operation::HookTimeout) => Error::new(format!(
+            "{step} (step {}/{steps}): {}",
+            index + 1,
+            failure.operation.text()
+        )),
+        (Step::FindProgram | Step::Exec(_), _) => program_error(plan, failure),
+        (_, Operation::Whole) => Error::errno(
+            format_args!("{step} (step {}/{steps})", index + 1),
+            failure.errno(),
+        ),
+        (_, operation) => Error::errno(
+            format_args!("{step} (step {}/{steps}): {}", index + 1, operation.text()),
+            failure.errno(),
+        ),
+    };
+    match hint(step, failure) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// In the words that engines match: Docker's exit codes 126 and 127 depend on them. COMPAT(runc)
+fn program_error(plan: &InitPlan, failure: Failure) -> Error {
+    let name = plan.steps.iter().find_map(|step| match step {
+        Step::Exec(exec) => exec
+            .args
+            .first()
+            .map(|name| name.to_string_lossy().into_owned()),
+        _ => None,
+    });
+    let name = name.unwrap_or_default();
+    match (failure.operation, failure.errno()) {
+        (Operation::NotInPath, Errno::ENOENT) if !name.contains('/') => Error::new(format!(
+            "exec: \"{name}\": executable file not found in $PATH"
+        )),
+        (Operation::Enter | Operation::OutsideRoot, errno) => Error::errno(
+            format_args!("enter the working directory: {}", failure.operation.text()),
+            errno,
+        ),
+        (_, errno) => Error::errno(format_args!("exec {name:?}"), errno),
+    }
+}
+
+fn hint(step: &Step, failure: Failure) -> Option<&'static str> {
+    match (step, failure.operation, failure.errno()) {
+        (Step::Mount(op), _, Errno::EPERM) if op.destination.as_c_str() == c"/proc" => Some(
+            "the pid namespace is shared with the host; add a \"pid\" namespace or bind-mount /proc",
+        ),
+        (Step::Mount(_), Operation::OpenSource, Errno::ENOENT) => {
+            Some("the source does not exist on the host")
+        }
+        (_, Operation::MapIds, Errno::EINVAL) => {
+            Some("the source's file system does not support idmapped mounts")
+        }
+        (_, Operation::OutsideRoot, _) => {
+            Some("the working directory must not lead out of the container")
+        }
+        (Step::Exec(_), _, Errno::ENOEXEC) => {
+            Some("the file is neither a program for this machine nor a script with #!")
+        }
+        _ => None,
+    }
+}
+
+fn write_id_maps(pid: i32, maps: &IdMaps) -> Result<()> {
+    if maps.by_helper {
+        run_map_helper("newuidmap", pid, &maps.uids)?;
+        return run_map_helper("newgidmap", pid, &maps.gids);
+    }
+    if maps.deny_setgroups {
+        write_proc(pid, "setgroups", "deny")?;
+    }
+    write_proc(pid, "uid_map", &map_text(&maps.uids))?;
+    write_proc(pid, "gid_map", &map_text(&maps.gids))
+}
+
+/// The lines of `uid_map` and `gid_map`. user_namespaces(7)
+pub fn map_text(ranges: &[IdMapping]) -> String {
+    ranges.iter().fold(String::new(), |mut text, range| {
+        let _ = writeln!(
+            text,
+            "{} {} {}",
+            range.container_id, range.host_id, range.size
+        );
+        text
+    })
+}
+
+/// The maps must be one write(2) each.
+pub fn write_proc(pid: i32, file: &str, text: &str) -> Result<()> {
+    let path = format!("/proc/{pid}/{file}");
+    let shown = text.trim_end().replace('\n', ", ");
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|file| nix::unistd::write(file, text.as_bytes()).map_err(std::io::Error::from))
+        .map(drop)
+        .context(format_args!("write {shown} to {path}"))
+}
+
+/// newuidmap(1) and newgidmap(1) write what /etc/subuid and /etc/subgid grant the caller.
+fn run_map_helper(helper: &str, pid: i32, ranges: &[IdMapping]) -> Result<()> {
+    let mut command = std::process::Command::new(helper);
+    command.arg(pid.to_string());
+    for range in ranges {
+        command
+            .args([range.container_id, range.host_id, range.size].map(|number| number.to_string()));
+    }
+    let output = command.output().context(format_args!("run {helper}")).map_err(|error| {
+        error.hint("rootless containers with more than one id need the package uidmap and ranges in /etc/subuid and /etc/subgid")
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "{helper} {}: {}",
+        map_text(ranges).trim_end(),
+        String::from_utf8_lossy(&output.stderr).trim()
+    )))
+}
+
+fn set_oom_score(pid: i32, score: i32) -> Result<()> {
+    match write_proc(pid, "oom_score_adj", &score.to_string()) {
+        // A value that is in force already needs no right to set it.
+        Err(error)
+            if error.os() == Some(Errno::EACCES) && current_oom_score(pid) == Some(score) =>
+        {
+            Ok(())
+        }
+        Err(error) if error.os() == Some(Errno::EACCES) => {
+            Err(error.hint("lowering oom_score_adj needs CAP_SYS_RESOURCE"))
+        }
+        other => other,
+    }
+}
+
+fn current_oom_score(pid: i32) -> Option<i32> {
+    std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+fn set_limit(pid: i32, limit: &RlimitOp) -> Result<()> {
+    let RlimitOp {
+        resource,
+        soft,
+        hard,
+    } = *limit;
+    process::set_limit(pid, resource, soft, hard)
+        .context(format_args!(
+            "prlimit {pid} resource {resource} soft {soft} hard {hard}"
+        ))
+        .map_err(|error| match error.os() {
+            Some(Errno::EPERM) => error.hint("raising a hard limit needs CAP_SYS_RESOURCE"),
+            _ => error,
+        })
+}

@@ -1,0 +1,124 @@
+//! Everything that the child will need and may not make itself: made before `clone3`, in the parent.
+//!
+//! Argument arrays for `execve`, the two halves of the state that hooks read, and fds.
+
+use crate::plan::{HookOp, InitPlan, Step};
+use crate::sys::process::TextArray;
+use std::ffi::CString;
+use std::os::fd::RawFd;
+
+/// A hook's or program's `argv` and `envp`.
+pub struct Arrays {
+    /// `argv`.
+    pub args: TextArray,
+    /// `envp`.
+    pub env: TextArray,
+}
+
+impl Arrays {
+    fn new(args: &[CString], env: &[CString]) -> Arrays {
+        let array = |texts: &[CString]| TextArray::new(texts.iter().map(CString::as_c_str));
+        Arrays {
+            args: array(args),
+            env: array(env),
+        }
+    }
+
+    /// Of a hook; one without arguments gets its path as `argv[0]`.
+    pub fn of_hook(hook: &HookOp) -> Arrays {
+        match hook.args.is_empty() {
+            true => Arrays::new(std::slice::from_ref(&hook.path), &hook.env),
+            false => Arrays::new(&hook.args, &hook.env),
+        }
+    }
+}
+
+/// The state that container hooks read, cut where the pid belongs: only the child knows its own.
+#[derive(Debug, Clone, Default)]
+pub struct HookState {
+    /// Before the pid.
+    pub head: Vec<u8>,
+    /// After it.
+    pub tail: Vec<u8>,
+}
+
+/// A filter with its flags, as `plan` compiled it.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter<'p> {
+    /// cBPF instructions.
+    pub program: &'p [libc::sock_filter],
+    /// `SECCOMP_FILTER_FLAG_*`.
+    pub flags: u32,
+}
+
+/// Fds that exist before the clone. All are close-on-exec; -1 means none.
+#[derive(Debug, Clone)]
+pub struct ChildFds {
+    /// Unix socket that gets the terminal's master.
+    pub console: RawFd,
+    /// Listening socket on which `start` calls.
+    pub start: RawFd,
+    /// Detached mounts by index of `InitPlan::prepared_mounts`.
+    pub mounts: Vec<RawFd>,
+    /// User namespaces of idmapped mounts, by order of the steps that need one.
+    pub id_maps: Vec<RawFd>,
+}
+
+impl Default for ChildFds {
+    fn default() -> Self {
+        ChildFds {
+            console: -1,
+            start: -1,
+            mounts: Vec::new(),
+            id_maps: Vec::new(),
+        }
+    }
+}
+
+/// See the module.
+pub struct Prepared<'p> {
+    /// The plan's steps.
+    pub plan: &'p InitPlan,
+    /// For [`Step::Exec`].
+    pub program: Option<Arrays>,
+    /// For the hook steps, in order.
+    pub hooks: Vec<Arrays>,
+    /// What those hooks read.
+    pub hook_state: HookState,
+    /// For [`Step::Seccomp`].
+    pub filter: Option<Filter<'p>>,
+    /// Fds.
+    pub fds: ChildFds,
+    /// Signals that we ignore and the container must not.
+    pub ignored_signals: u64,
+}
+
+impl<'p> Prepared<'p> {
+    /// Makes the arrays that `plan`'s steps will want.
+    pub fn new(
+        plan: &'p InitPlan,
+        filter: Option<Filter<'p>>,
+        hook_state: HookState,
+        fds: ChildFds,
+    ) -> Prepared<'p> {
+        let mut prepared = Prepared {
+            plan,
+            program: None,
+            hooks: Vec::new(),
+            hook_state,
+            filter,
+            fds,
+            ignored_signals: crate::sys::signal::ignored(),
+        };
+        for step in &plan.steps {
+            match step {
+                Step::Exec(exec) => prepared.program = Some(Arrays::new(&exec.args, &exec.env)),
+                Step::CreateContainerHook(hook) | Step::StartContainerHook(hook) => {
+                    prepared.hooks.push(Arrays::of_hook(hook));
+                }
+                _ => {}
+            }
+        }
+        prepared
+    }
+}

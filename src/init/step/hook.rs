@@ -1,0 +1,63 @@
+//! Hooks that run inside the container's namespaces, as children of its init. SPEC(config.md#createcontainer-hooks)
+
+use crate::init::child::Child;
+use crate::init::failure::{During, Failure, Operation, Result};
+use crate::init::hook::{self, Outcome};
+use crate::plan::HookOp;
+use crate::sys::{open, process};
+
+/// Runs one hook and waits for it. It reads the state with the pid that it sees itself.
+pub fn run(child: &mut Child, op: &HookOp) -> Result {
+    let arrays = &child.prepared.hooks[child.hooks_run];
+    child.hooks_run += 1;
+    let mut digits = [0; 10];
+    let length = decimal(process::pid().unsigned_abs(), &mut digits);
+    let state = &child.prepared.hook_state;
+    let input = open::memory_file(c"state", &state.head)
+        .and_then(|file| {
+            append(file, &digits[..length])
+                .and_then(|()| append(file, &state.tail))
+                .map(|()| file)
+        })
+        .and_then(|file| open::rewind(file).map(|()| file))
+        .during(Operation::StartHook)?;
+    let outcome = hook::execute(&op.path, arrays, input, op.timeout_ms);
+    open::close(input);
+    match outcome.during(Operation::StartHook)? {
+        Outcome::Exited(0) => Ok(()),
+        Outcome::Exited(code) => Err(Failure {
+            operation: Operation::HookFailed,
+            code,
+        }),
+        Outcome::Signalled(code) => Err(Failure {
+            operation: Operation::HookKilled,
+            code,
+        }),
+        Outcome::TimedOut => Err(Failure {
+            operation: Operation::HookTimeout,
+            code: 0,
+        }),
+    }
+}
+
+fn append(file: i32, bytes: &[u8]) -> crate::sys::Result<()> {
+    open::seek_end(file)?;
+    open::write_all(file, bytes)
+}
+
+/// Writes a number in decimal; its length.
+pub fn decimal(number: u32, buffer: &mut [u8]) -> usize {
+    let mut digits = [0u8; 10];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    buffer[..digits.len() - at].copy_from_slice(&digits[at..]);
+    digits.len() - at
+}

@@ -1,0 +1,12 @@
+//! How each step is done: one file a subject. Runs in the child: no allocation, no lock, errors as numbers.
+
+pub mod copy_up;
+pub mod device;
+pub mod hook;
+pub mod identity;
+pub mod mount;
+pub mod path;
+pub mod procfs;
+pub mod program;
+pub mod root;
+pub mod terminal;

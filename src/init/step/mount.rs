@@ -1,0 +1,318 @@
+//! Mounts, attached to handles inside the root. SPEC(config.md#mounts)
+//!
+//! The calls of Linux 5.2 and 5.12 are used where they exist; `mount(2)` on `/proc/self/fd/N` stands in.
+
+use super::copy_up;
+use crate::init::child::Child;
+use crate::init::failure::{During, Failure, Operation, Result};
+use crate::init::path::{self, Missing};
+use crate::sys::mount::{self as call, AttributeChange, FD_PATH_BYTES, attribute, fd_path};
+use crate::sys::{self, open};
+use nix::errno::Errno;
+use rootfs::mount::{FsOption, Idmap, MountOp, Mounted};
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+/// Makes one mount of the plan.
+pub fn mount(child: &mut Child, op: &MountOp) -> Result {
+    match &op.what {
+        Mounted::FileSystem {
+            fs_type,
+            source,
+            superblock_flags,
+            options,
+        } => {
+            let made = new_file_system(
+                fs_type,
+                source,
+                *superblock_flags,
+                options,
+                op.attributes.set,
+            );
+            match (made, &op.fallback_bind) {
+                (Err(Failure { code, .. }), Some(host)) if refused(code) => {
+                    bind(child, op, host, true, false)
+                }
+                (made, _) => attach_new(child, op, made?),
+            }
+        }
+        Mounted::Bind {
+            source,
+            recursive,
+            no_follow,
+            copy_symlink,
+        } => {
+            if *copy_symlink && super::device::copy_symlink(child, source, &op.destination)? {
+                return Ok(());
+            }
+            bind(child, op, source, *recursive, *no_follow)
+        }
+        Mounted::Remount {
+            superblock_flags,
+            options,
+        } => remount(child, op, *superblock_flags, options),
+    }
+}
+
+/// Attaches what the parent opened for us.
+pub fn attach_prepared(child: &mut Child, prepared: usize, op: &MountOp) -> Result {
+    let tree = child.prepared.fds.mounts[prepared];
+    attach_bind(child, op, tree)
+}
+
+fn refused(code: i32) -> bool {
+    code == Errno::EPERM as i32 || code == Errno::EBUSY as i32
+}
+
+/// A detached mount of a new instance, or `None` where only mount(2) exists.
+fn new_file_system(
+    fs_type: &CStr,
+    source: &CStr,
+    superblock_flags: u64,
+    options: &[FsOption],
+    attributes: u64,
+) -> Result<RawFd> {
+    let context = call::open_context(fs_type).during(Operation::OpenFileSystem)?;
+    let mount = configure(context, source, superblock_flags, options)
+        .and_then(|()| call::create_instance(context).during(Operation::CreateFileSystem))
+        .and_then(|()| call::mount_instance(context, attributes).during(Operation::MakeMount));
+    open::close(context);
+    mount
+}
+
+/// Superblock flags by the names that fsconfig(2) takes.
+const SUPERBLOCK_OPTIONS: [(u64, &CStr); 5] = [
+    (libc::MS_RDONLY, c"ro"),
+    (libc::MS_SYNCHRONOUS, c"sync"),
+    (libc::MS_DIRSYNC, c"dirsync"),
+    (libc::MS_LAZYTIME, c"lazytime"),
+    (libc::MS_MANDLOCK, c"mand"),
+];
+
+fn configure(context: RawFd, source: &CStr, superblock_flags: u64, options: &[FsOption]) -> Result {
+    if !source.is_empty() {
+        call::set_option(context, c"source", Some(source)).during(Operation::SetOption)?;
+    }
+    for (flag, name) in SUPERBLOCK_OPTIONS {
+        if superblock_flags & flag != 0 {
+            call::set_option(context, name, None).during(Operation::SetOption)?;
+        }
+    }
+    set_options(context, options)
+}
+
+fn set_options(context: RawFd, options: &[FsOption]) -> Result {
+    options.iter().try_for_each(|option| {
+        call::set_option(context, &option.key, option.value.as_deref()).during(Operation::SetOption)
+    })
+}
+
+fn attach_new(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
+    map_ids(child, tree, op.idmap.as_ref())?;
+    let place = destination(child, op, Missing::Directory)?;
+    if op.copy_up {
+        copy_up::fill(place, tree).during(Operation::CopyUp)?;
+    }
+    change_attributes(tree, op, false)?;
+    call::attach(tree, place).during(Operation::Attach)?;
+    propagate(tree, op)?;
+    open::close(place);
+    open::close(tree);
+    Ok(())
+}
+
+fn bind(
+    child: &mut Child,
+    op: &MountOp,
+    source: &CStr,
+    recursive: bool,
+    no_follow: bool,
+) -> Result {
+    let tree = match call::clone_tree(libc::AT_FDCWD, source, recursive, no_follow) {
+        Err(Errno::ENOSYS) => return bind_by_path(child, op, source, recursive),
+        other => other.during(Operation::OpenSource)?,
+    };
+    attach_bind(child, op, tree)
+}
+
+fn attach_bind(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
+    let place = destination(child, op, like(tree)?)?;
+    map_ids(child, tree, op.idmap.as_ref())?;
+    change_attributes(tree, op, true)?;
+    call::attach(tree, place).during(Operation::Attach)?;
+    propagate(tree, op)?;
+    open::close(place);
+    open::close(tree);
+    Ok(())
+}
+
+/// A file is mounted on a file, a directory on a directory.
+fn like(fd: RawFd) -> Result<Missing> {
+    let stat = open::stat(fd).during(Operation::OpenSource)?;
+    Ok(if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+        Missing::Directory
+    } else {
+        Missing::File
+    })
+}
+
+fn destination(child: &Child, op: &MountOp, missing: Missing) -> Result<RawFd> {
+    path::open_or_make(
+        child.root,
+        &op.destination,
+        missing,
+        !op.no_follow_destination,
+    )
+    .during(Operation::MakeDestination)
+}
+
+/// The next user namespace that the parent made is ours: both sides count the plan's idmapped mounts in order.
+fn map_ids(child: &mut Child, tree: RawFd, idmap: Option<&Idmap>) -> Result {
+    let Some(idmap) = idmap else { return Ok(()) };
+    let user_namespace = child.prepared.fds.id_maps.get(child.idmaps_used).copied();
+    child.idmaps_used += 1;
+    let change = AttributeChange {
+        set: attribute::IDMAP,
+        user_namespace,
+        recursive: idmap.recursive,
+        ..AttributeChange::default()
+    };
+    call::set_attributes(tree, change).during(Operation::MapIds)
+}
+
+/// A new instance got its own attributes from fsmount(2); a bind mount inherits the source's and changes them here.
+fn change_attributes(tree: RawFd, op: &MountOp, bind: bool) -> Result {
+    let own = if bind {
+        (op.attributes.set, op.attributes.clear)
+    } else {
+        (0, 0)
+    };
+    let all = (op.recursive_attributes.set, op.recursive_attributes.clear);
+    for ((set, clear), recursive) in [(own, false), (all, true)] {
+        if set | clear != 0 {
+            let change = AttributeChange {
+                set,
+                clear,
+                recursive,
+                ..AttributeChange::default()
+            };
+            call::set_attributes(tree, change).during(Operation::SetAttributes)?;
+        }
+    }
+    Ok(())
+}
+
+fn propagate(tree: RawFd, op: &MountOp) -> Result {
+    for propagation in &op.propagation {
+        let change = AttributeChange {
+            propagation: propagation.flag,
+            recursive: propagation.recursive,
+            ..AttributeChange::default()
+        };
+        let changed = match call::set_attributes(tree, change) {
+            Err(Errno::ENOSYS) => {
+                let mut buffer = [0; FD_PATH_BYTES];
+                let flags = propagation.flag
+                    | if propagation.recursive {
+                        libc::MS_REC
+                    } else {
+                        0
+                    };
+                call::mount(None, fd_path(tree, &mut buffer), None, flags, None)
+            }
+            other => other,
+        };
+        changed.during(Operation::SetPropagation)?;
+    }
+    Ok(())
+}
+
+fn remount(
+    child: &mut Child,
+    op: &MountOp,
+    superblock_flags: Option<u64>,
+    options: &[FsOption],
+) -> Result {
+    let place = path::open_or_make(child.root, &op.destination, Missing::Refuse, true)
+        .during(Operation::Resolve)?;
+    if let Some(flags) = superblock_flags {
+        let context = call::pick_context(place).during(Operation::OpenFileSystem)?;
+        let read_only = if flags & libc::MS_RDONLY != 0 {
+            c"ro"
+        } else {
+            c"rw"
+        };
+        let done = call::set_option(context, read_only, None)
+            .during(Operation::SetOption)
+            .and_then(|()| set_options(context, options))
+            .and_then(|()| call::reconfigure(context).during(Operation::SetOption));
+        open::close(context);
+        done?;
+    }
+    change_attributes(place, op, true)?;
+    propagate(place, op)?;
+    open::close(place);
+    Ok(())
+}
+
+/// KERNEL(<5.2): bind by mount(2), the destination still a handle.
+#[cold]
+fn bind_by_path(child: &mut Child, op: &MountOp, source: &CStr, recursive: bool) -> Result {
+    let from =
+        open::open_at(libc::AT_FDCWD, source, libc::O_PATH, 0).during(Operation::OpenSource)?;
+    let place = destination(child, op, like(from)?)?;
+    open::close(from);
+    let mut buffer = [0; FD_PATH_BYTES];
+    let target = fd_path(place, &mut buffer);
+    let flags = libc::MS_BIND | if recursive { libc::MS_REC } else { 0 };
+    call::mount(Some(source), target, None, flags, None).during(Operation::Attach)?;
+    open::close(place);
+    let mounted = destination(child, op, Missing::Refuse)?;
+    remount_bind(
+        mounted,
+        legacy_flags(op.attributes.set),
+        legacy_flags(op.attributes.clear),
+    )
+    .during(Operation::SetAttributes)?;
+    if op.recursive_attributes != rootfs::mount::Attributes::default() || op.idmap.is_some() {
+        // SPEC(config.md#linux-mount-options): recursive attributes must not quietly become plain ones.
+        return Err(Failure::new(Operation::SetAttributes, Errno::ENOSYS));
+    }
+    propagate(mounted, op)?;
+    open::close(mounted);
+    Ok(())
+}
+
+/// `MOUNT_ATTR_*` as the `MS_*` flags of mount(2).
+fn legacy_flags(attributes: u64) -> u64 {
+    const TABLE: [(u64, u64); 7] = [
+        (0x1, libc::MS_RDONLY),
+        (0x2, libc::MS_NOSUID),
+        (0x4, libc::MS_NODEV),
+        (0x8, libc::MS_NOEXEC),
+        (0x10, libc::MS_NOATIME),
+        (0x20, libc::MS_STRICTATIME),
+        (0x80, libc::MS_NODIRATIME),
+    ];
+    TABLE
+        .iter()
+        .filter(|(attribute, _)| attributes & attribute != 0)
+        .fold(0, |flags, (_, flag)| flags | flag)
+}
+
+/// KERNEL(<5.12): changes a bind mount's flags, keeping those it has: dropping a locked one is refused.
+#[cold]
+pub fn remount_bind(fd: RawFd, set: u64, clear: u64) -> sys::Result<()> {
+    if set | clear == 0 {
+        return Ok(());
+    }
+    let flags = call::mount_flags(fd)? & !clear | set;
+    let mut buffer = [0; FD_PATH_BYTES];
+    call::mount(
+        None,
+        fd_path(fd, &mut buffer),
+        None,
+        libc::MS_REMOUNT | libc::MS_BIND | flags,
+        None,
+    )
+}

@@ -1,0 +1,87 @@
+//! The root file system: made a mount of its own, changed to, made read-only. SPEC(config.md#root)
+
+use crate::init::child::Child;
+use crate::init::failure::{During, Failure, Operation, Result};
+use crate::plan::RootChange;
+use crate::sys::mount::{self, AttributeChange, attribute};
+use crate::sys::{self, open};
+use nix::errno::Errno;
+use std::ffi::CStr;
+
+/// The whole tree that we inherited stops sending mount events to the host.
+pub fn tree_propagation(flag: u64) -> Result {
+    mount::mount(None, c"/", None, flag | libc::MS_REC, None).during(Operation::SetPropagation)
+}
+
+/// Binds the root on itself, since `pivot_root` wants a mount, and keeps a handle on it.
+pub fn open_root(child: &mut Child, path: &CStr) -> Result {
+    let tree = match mount::clone_tree(libc::AT_FDCWD, path, true, false) {
+        Err(Errno::ENOSYS) => return bind_root_by_path(child, path),
+        other => other.during(Operation::OpenSource)?,
+    };
+    let place = open::open_at(libc::AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)
+        .during(Operation::Resolve)?;
+    mount::attach(tree, place).during(Operation::Attach)?;
+    open::close(place);
+    child.root = tree;
+    Ok(())
+}
+
+/// KERNEL(<5.2)
+#[cold]
+fn bind_root_by_path(child: &mut Child, path: &CStr) -> Result {
+    mount::mount(Some(path), path, None, libc::MS_BIND | libc::MS_REC, None)
+        .during(Operation::Attach)?;
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    child.root = open::open_at(libc::AT_FDCWD, path, flags, 0).during(Operation::Resolve)?;
+    Ok(())
+}
+
+/// The container's root becomes `/`; nothing of the host's stays reachable.
+pub fn change_root(child: &mut Child, how: RootChange) -> Result {
+    open::enter(child.root).during(Operation::Enter)?;
+    match how {
+        // Both roots on one place: the old one lies under the new one and is unmounted from there.
+        RootChange::Pivot => {
+            mount::pivot_root(c".", c".").during(Operation::Whole)?;
+            mount::unmount(c".", libc::MNT_DETACH).during(Operation::Whole)?;
+        }
+        RootChange::Move => {
+            mount::mount(Some(c"."), c"/", None, libc::MS_MOVE, None).during(Operation::Whole)?;
+            open::change_root(c".").during(Operation::Whole)?;
+        }
+        RootChange::Chroot => open::change_root(c".").during(Operation::Whole)?,
+    }
+    open::enter_path(c"/").during(Operation::Enter)
+}
+
+/// Propagation of the container's own `/`.
+pub fn root_propagation(flag: u64, recursive: bool) -> Result {
+    let flag = flag | if recursive { libc::MS_REC } else { 0 };
+    mount::mount(None, c"/", None, flag, None).during(Operation::SetPropagation)
+}
+
+/// `/` read-only, the mounts below it untouched.
+pub fn readonly_root(child: &mut Child) -> Result {
+    let change = AttributeChange {
+        set: attribute::RDONLY,
+        ..AttributeChange::default()
+    };
+    match mount::set_attributes(child.root, change) {
+        Err(Errno::ENOSYS) => super::mount::remount_bind(child.root, libc::MS_RDONLY, 0),
+        other => other,
+    }
+    .during(Operation::SetAttributes)
+}
+
+/// Fails when the working directory lies outside the root. CVE-2024-21626
+pub fn check_inside() -> Result {
+    let mut buffer = [0; libc::PATH_MAX as usize];
+    match open::working_directory(&mut buffer) {
+        Ok([b'/', ..]) => Ok(()),
+        Ok(_) => Err(Failure::new(Operation::OutsideRoot, Errno::ENOENT)),
+        Err(errno) => Err(sys::Result::<()>::Err(errno)
+            .during(Operation::OutsideRoot)
+            .unwrap_err()),
+    }
+}

@@ -1,0 +1,99 @@
+//! signal(7), signalfd(2): a container starts with every signal unblocked and at its default.
+
+use super::Result;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// Bytes of the kernel's `sigset_t`.
+const KERNEL_SIGSET_BYTES: usize = 8;
+
+/// rt_sigprocmask(2): unblocks everything. Async-signal-safe.
+pub fn unblock_all() -> Result<()> {
+    set_mask(0)
+}
+
+fn set_mask(mask: u64) -> Result<()> {
+    // SAFETY: mask is a whole kernel sigset; a null old set is allowed.
+    unsafe {
+        syscall!(
+            SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            0usize,
+            KERNEL_SIGSET_BYTES
+        )
+    }
+    .map(drop)
+}
+
+/// The kernel's `struct sigaction`.
+#[repr(C)]
+#[derive(Default)]
+struct KernelSigaction {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+/// rt_sigaction(2): ignored signals stay ignored across `execve`, so each goes back to its default. Async-signal-safe.
+///
+/// Only those that are ignored are touched; reading tells without a second call for the other sixty.
+pub fn reset_ignored(ignored: u64) {
+    let default = KernelSigaction::default();
+    for signal in 1..=64 {
+        if ignored & 1 << (signal - 1) != 0 {
+            // SAFETY: default is a valid sigaction; a null old action is allowed.
+            let _ = unsafe {
+                syscall!(
+                    SYS_rt_sigaction,
+                    signal,
+                    &raw const default,
+                    0usize,
+                    KERNEL_SIGSET_BYTES
+                )
+            };
+        }
+    }
+}
+
+/// Which signals the caller ignores, as a bit mask with signal 1 lowest.
+///
+/// The Rust run time ignores SIGPIPE; anything else was inherited.
+pub fn ignored() -> u64 {
+    let mut mask = 0;
+    for signal in 1..=64 {
+        let mut action = KernelSigaction::default();
+        // SAFETY: action is valid for writing; a null new action only reads.
+        let read = unsafe {
+            syscall!(
+                SYS_rt_sigaction,
+                signal,
+                0usize,
+                &raw mut action,
+                KERNEL_SIGSET_BYTES
+            )
+        };
+        if read.is_ok() && action.handler == libc::SIG_IGN {
+            mask |= 1 << (signal - 1);
+        }
+    }
+    mask
+}
+
+/// Blocks every signal that can be blocked and returns an fd that delivers them instead.
+pub fn signal_fd() -> Result<OwnedFd> {
+    let all = u64::MAX;
+    set_mask(all)?;
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: all is a whole kernel sigset; the kernel returns a new fd that nobody else owns.
+    unsafe {
+        syscall!(
+            SYS_signalfd4,
+            -1,
+            &raw const all,
+            KERNEL_SIGSET_BYTES,
+            flags
+        )
+        .map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
