@@ -80,11 +80,11 @@ fn loops_and_missing_paths_are_errors() {
     let tree = tree("loops");
     assert_eq!(
         both(&tree, "loop/x", Missing::Refuse),
-        [Err(Errno::ELOOP); 2]
+        [const { Err(Errno::ELOOP) }; 2]
     );
     assert_eq!(
         both(&tree, "none", Missing::Refuse),
-        [Err(Errno::ENOENT); 2]
+        [const { Err(Errno::ENOENT) }; 2]
     );
 }
 

@@ -96,7 +96,9 @@ pub fn close_fds(keep: &[i32]) -> Result {
         other => other.during(Operation::Whole)?,
     }
     // One that is not open is nothing to pass on.
-    keep.iter().for_each(|&fd| drop(open::keep_on_exec(fd)));
+    for &fd in keep {
+        let _ = open::keep_on_exec(fd);
+    }
     Ok(())
 }
 
