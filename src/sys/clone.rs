@@ -91,7 +91,10 @@ pub unsafe fn fork(how: ForkFlags<'_>) -> Result<Fork> {
 pub fn fork_then(how: ForkFlags<'_>, body: impl FnOnce() -> Infallible) -> Result<Fork> {
     // SAFETY: the child runs `body` alone, whose contract is the same.
     match unsafe { fork(how) }? {
-        #[allow(unreachable_code, reason = "only the type says that `body` does not return")]
+        #[allow(
+            unreachable_code,
+            reason = "only the type says that `body` does not return"
+        )]
         Fork::Child => match body() {},
         parent => Ok(parent),
     }
