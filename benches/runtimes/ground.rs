@@ -10,6 +10,8 @@ use crate::model::PeerInfo;
 use crate::options::Options;
 use crate::peers::{self, Kind, Peer};
 use crate::sample::Stopwatch;
+use std::cell::OnceCell;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,7 +23,13 @@ pub struct Ground {
     /// Tells peak memory; see benches/weigh.c.
     pub weigh: PathBuf,
     pub full: bool,
+    pub wants_virtual_machine: bool,
+    litter: Vec<PathBuf>,
+    kvm_boots: OnceCell<bool>,
 }
+
+/// A cgroup that LXC makes in each hierarchy and leaves behind.
+const LXC_LEAVES: &str = "lxc.pivot";
 
 impl Ground {
     pub fn prepare(options: &Options) -> Result<Self, String> {
@@ -44,6 +52,9 @@ impl Ground {
             infos,
             weigh: weigh?,
             full: options.full,
+            wants_virtual_machine: options.wants_peer("vm"),
+            kvm_boots: OnceCell::new(),
+            litter: absent_now(LXC_LEAVES),
             work,
         })
     }
@@ -51,6 +62,22 @@ impl Ground {
     pub fn bundle(&self, shape: Shape, workload: Workload) -> Result<Bundle, String> {
         let bundles = self.work.join("bundles");
         bundle::make_bundle(&bundles, &self.work.join("rootfs"), shape, workload)
+    }
+
+    /// Asks once: the answer costs seconds where it is no.
+    pub fn kvm_boots(&self, probe: impl FnOnce() -> bool) -> bool {
+        *self.kvm_boots.get_or_init(probe)
+    }
+
+    /// Peak resident memory of a command and of all that it waits for.
+    pub fn peak_kib(&self, command: &Command) -> Result<f64, String> {
+        let file = self.work.join("peak");
+        self.stopwatch
+            .time(&mut wrap(&self.weigh, &[file.as_os_str()], command))?;
+        std::fs::read_to_string(&file)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .ok_or_else(|| "weigh told nothing".to_owned())
     }
 
     pub fn pid_file(&self) -> PathBuf {
@@ -72,8 +99,31 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
+        for cgroup in &self.litter {
+            // Removed only where it is empty, and where it was not there before us.
+            let _ = std::fs::remove_dir(cgroup);
+        }
         machine::leave_private_view(&self.work);
     }
+}
+
+fn absent_now(name: &str) -> Vec<PathBuf> {
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten();
+    hierarchies
+        .flatten()
+        .map(|hierarchy| hierarchy.path().join(name))
+        .filter(|cgroup| !cgroup.exists())
+        .collect()
+}
+
+/// The same command, started by another program.
+pub fn wrap(program: &Path, arguments: &[&OsStr], inner: &Command) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    command
 }
 
 fn our_program() -> PathBuf {

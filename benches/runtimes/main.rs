@@ -6,12 +6,14 @@
 
 mod budget;
 mod bundle;
+mod cpio;
 mod ground;
 mod machine;
 mod measure;
 mod model;
 mod options;
 mod peers;
+mod process;
 mod report;
 mod sample;
 mod seccomp_profile;
@@ -94,7 +96,6 @@ fn measure_all(options: &Options) -> Result<Report, String> {
 fn wanted(options: &Options) -> impl Iterator<Item = &'static Question> {
     QUESTIONS
         .iter()
-        .filter(|question| options.full || !question.full_only || !options.only.is_empty())
         .filter(|question| options.wants(question.name))
 }
 

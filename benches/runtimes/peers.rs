@@ -9,6 +9,8 @@ use crate::model::PeerInfo;
 use crate::sample::Stopwatch;
 use std::cell::Cell;
 use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,6 +37,8 @@ pub struct Peer {
     pub program: PathBuf,
     /// Where it keeps its state; its own, and below the harness's directory.
     pub state: PathBuf,
+    /// Runs as this user where it is not the harness's own.
+    user: Option<u32>,
     next_id: Cell<u32>,
 }
 
@@ -101,6 +105,7 @@ fn prepare(
         kind,
         program: copy,
         state,
+        user: None,
         next_id: Cell::new(0),
     })
 }
@@ -148,9 +153,25 @@ impl Peer {
         format!("bench-{}-{}", std::process::id(), self.next_id.get())
     }
 
+    /// The same peer without privileges, with a state directory that this user may write.
+    pub fn as_user(&self, id: u32) -> Result<Self, String> {
+        let state = self.state.join(format!("user-{id}"));
+        crate::bundle::make_directory(&state)?;
+        chown(&state, Some(id), Some(id))
+            .map_err(|error| format!("chown {}: {error}", state.display()))?;
+        Ok(Self {
+            name: self.name,
+            kind: self.kind,
+            program: self.program.clone(),
+            state,
+            user: Some(id),
+            next_id: Cell::new(0),
+        })
+    }
+
     /// Start the bundle's workload, wait for it, remove every trace: the whole of `run`.
     pub fn run(&self, bundle: &Bundle, id: &str) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = self.program();
         let workload = bundle.workload.arguments();
         match self.kind {
             Kind::Oci => {
@@ -248,8 +269,16 @@ impl Peer {
         }
     }
 
-    fn verb(&self, verb: &str) -> Command {
+    fn program(&self) -> Command {
         let mut command = Command::new(&self.program);
+        if let Some(id) = self.user {
+            command.uid(id).gid(id).env("XDG_RUNTIME_DIR", &self.state);
+        }
+        command
+    }
+
+    fn verb(&self, verb: &str) -> Command {
+        let mut command = self.program();
         command.arg("--root").arg(&self.state).arg(verb);
         command
     }
@@ -261,6 +290,8 @@ impl Peer {
             "lxc.apparmor.profile=unconfined".to_owned(),
             "lxc.mount.auto=proc:mixed sys:ro".to_owned(),
             "lxc.autodev=1".to_owned(),
+            // No pseudo-terminal of its own: the workload writes to ours, as with every peer.
+            "lxc.console.path=none".to_owned(),
             "lxc.uts.name=bench".to_owned(),
             format!("lxc.init.cmd={}", bundle.workload.arguments().join(" ")),
         ];

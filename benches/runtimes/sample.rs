@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long any single command may take.
@@ -111,7 +111,19 @@ pub struct Stopwatch {
     path: std::path::PathBuf,
     /// The process that the watchdog kills when it stays too long.
     watched: Arc<AtomicU32>,
+    patience_s: Arc<AtomicU64>,
 }
+
+/// What happens to a process whose first output has been heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    Wait,
+    Kill,
+}
+
+/// The line that benches/first.c writes.
+pub const WORKLOAD_SAYS: &str = "first instruction";
+pub const NOT_RUN: &str = "ended, but the workload did not run";
 
 const NOBODY: u32 = 0;
 
@@ -123,10 +135,12 @@ impl Stopwatch {
             .append(true)
             .open(&path)
             .map_err(|error| format!("open {}: {error}", path.display()))?;
+        let patience_s = Arc::new(AtomicU64::new(PATIENCE.as_secs()));
         Ok(Self {
             complaints,
             path,
-            watched: start_watchdog(),
+            watched: start_watchdog(Arc::clone(&patience_s)),
+            patience_s,
         })
     }
 
@@ -155,6 +169,65 @@ impl Stopwatch {
         self.judge(command, status)?;
         read.map_err(|error| format!("read from {}: {error}", name_of(command)))?;
         Ok(text)
+    }
+
+    /// Milliseconds until the command's workload says its line.
+    pub fn time_to_first_output(&self, command: &mut Command, after: After) -> Result<f64, String> {
+        let began = Instant::now();
+        let (arrived, child) = self.first_output(command)?;
+        self.finish(child, command, after)?;
+        Ok(milliseconds(arrived - began))
+    }
+
+    /// What `look` sees of the process once its workload has said its line; then it is killed.
+    pub fn at_first_output<T>(
+        &self,
+        command: &mut Command,
+        look: impl Fn(u32) -> T,
+    ) -> Result<T, String> {
+        let (_, child) = self.first_output(command)?;
+        let seen = look(child.id());
+        self.finish(child, command, After::Kill)?;
+        Ok(seen)
+    }
+
+    fn first_output(&self, command: &mut Command) -> Result<(Instant, Child), String> {
+        self.prepare(command)?;
+        let mut child = spawn(command.stdout(Stdio::piped()))?;
+        self.watched.store(child.id(), Ordering::Relaxed);
+        let mut heard = Vec::new();
+        let mut chunk = [0; 256];
+        let mut stdout = child.stdout.take();
+        while !contains(&heard, WORKLOAD_SAYS.as_bytes()) {
+            match stdout.as_mut().map(|stdout| stdout.read(&mut chunk)) {
+                Some(Ok(read)) if read > 0 => heard.extend_from_slice(&chunk[..read]),
+                _ => {
+                    self.finish(child, command, After::Wait)?;
+                    return Err(format!("{}: {NOT_RUN}", name_of(command)));
+                }
+            }
+        }
+        let arrived = Instant::now();
+        // Kept open to the end, or a late writer would die of a broken pipe.
+        child.stdout = stdout;
+        Ok((arrived, child))
+    }
+
+    fn finish(&self, mut child: Child, command: &Command, after: After) -> Result<(), String> {
+        if after == After::Kill {
+            let _ = child.kill();
+            return self.wait(&mut child, command).map(drop);
+        }
+        let status = self.wait(&mut child, command)?;
+        self.judge(command, status)
+    }
+
+    /// Does something with another time limit for each command.
+    pub fn with_patience<T>(&self, patience: Duration, act: impl FnOnce() -> T) -> T {
+        let usual = self.patience_s.swap(patience.as_secs(), Ordering::Relaxed);
+        let result = act();
+        self.patience_s.store(usual, Ordering::Relaxed);
+        result
     }
 
     /// Waits for a child that is started already, killing it when it hangs.
@@ -213,6 +286,10 @@ fn name_of(command: &Command) -> String {
     }
 }
 
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
 fn shorten(line: &str) -> String {
     const MOST: usize = 200;
     match line.char_indices().nth(MOST) {
@@ -223,7 +300,7 @@ fn shorten(line: &str) -> String {
 
 /// One thread for the whole run, which looks once a second: a wake-up for each
 /// sample would run beside the command and be measured with it.
-fn start_watchdog() -> Arc<AtomicU32> {
+fn start_watchdog(patience_s: Arc<AtomicU64>) -> Arc<AtomicU32> {
     let watched = Arc::new(AtomicU32::new(NOBODY));
     let seen = Arc::clone(&watched);
     std::thread::spawn(move || {
@@ -233,19 +310,12 @@ fn start_watchdog() -> Arc<AtomicU32> {
             let now = seen.load(Ordering::Relaxed);
             if now != pid {
                 (pid, since) = (now, Instant::now());
-            } else if pid != NOBODY && since.elapsed() > PATIENCE {
-                kill(pid);
+            } else if pid != NOBODY
+                && since.elapsed().as_secs() >= patience_s.load(Ordering::Relaxed)
+            {
+                crate::process::end_process(pid);
             }
         }
     });
     watched
-}
-
-fn kill(pid: u32) {
-    if let Ok(pid) = i32::try_from(pid) {
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(pid),
-            nix::sys::signal::Signal::SIGKILL,
-        );
-    }
 }

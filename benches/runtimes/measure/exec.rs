@@ -5,6 +5,7 @@ use crate::bundle::{Bundle, Shape, Workload};
 use crate::ground::Ground;
 use crate::model::{Measure, Row, Unit};
 use crate::peers::{FLOOR, Kind, Peer};
+use crate::process;
 use crate::sample::{Contender, Pace, interleave};
 use std::process::Command;
 
@@ -63,6 +64,7 @@ fn rows(
     }
     let mut rows = interleave(pace, 1, contenders, progress).remove(0);
     rows.extend(held.iter().filter_map(|held| held.as_ref().err().cloned()));
+    rows.sort_by_key(|row| ground.peers.iter().position(|peer| peer.name == row.peer));
     rows
 }
 
@@ -83,6 +85,15 @@ pub struct Held<'a> {
 
 impl<'a> Held<'a> {
     pub fn start(ground: &'a Ground, peer: &'a Peer, bundle: &Bundle) -> Result<Self, String> {
+        Self::start_timed(ground, peer, bundle).map(|(_, held)| held)
+    }
+
+    /// With the milliseconds that the command took.
+    pub fn start_timed(
+        ground: &'a Ground,
+        peer: &'a Peer,
+        bundle: &Bundle,
+    ) -> Result<(f64, Self), String> {
         let id = peer.fresh_id();
         let file = ground.pid_file();
         let _ = std::fs::remove_file(&file);
@@ -95,19 +106,18 @@ impl<'a> Held<'a> {
             id,
             pid: 0,
         };
-        ground.stopwatch.time(&mut command)?;
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| format!("read {}: {error}", file.display()))?;
-        held.pid = text
-            .trim()
-            .parse()
-            .map_err(|_| format!("no process id in the pid file: {text:?}"))?;
-        Ok(held)
+        let taken = ground.stopwatch.time(&mut command)?;
+        held.pid = process::read_pid(&file)?;
+        Ok((taken, held))
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
+        // A workload that is gone already spares runc a tenth of a second.
+        if self.pid != 0 {
+            process::end_process(self.pid);
+        }
         self.peer.forget(&self.ground.stopwatch, &self.id);
     }
 }

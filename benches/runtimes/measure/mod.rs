@@ -3,10 +3,16 @@
 //! A measure takes the ground and gives rows or lines back. It must not know
 //! how they are shown.
 
+mod crowd;
+mod effort;
 mod exec;
+mod first;
 mod lifecycle;
+mod memory;
 mod proof;
 mod run;
+mod shapes;
+mod vm;
 
 use crate::ground::Ground;
 use crate::model::{Curve, Measure};
@@ -24,7 +30,6 @@ pub struct Question {
     /// What `--only` looks for.
     pub name: &'static str,
     pub asks: &'static str,
-    pub full_only: bool,
     pub ask: fn(&Ground, &mut Progress) -> Result<Answer, String>,
 }
 
@@ -39,6 +44,26 @@ pub const QUESTIONS: &[Question] = &[
     ),
     question("run-idle", "the same, after 0.3 s of silence", run::idle),
     question(
+        "first-instruction",
+        "from the start to the workload's first act; with a virtual machine",
+        first::instruction,
+    ),
+    question(
+        "run-docker",
+        "run with Docker's default configuration",
+        shapes::docker,
+    ),
+    question(
+        "run-userns",
+        "run in a user namespace",
+        shapes::user_namespace,
+    ),
+    question(
+        "run-rootless",
+        "run by a user without privileges",
+        shapes::rootless,
+    ),
+    question(
         "exec",
         "exec /bin/true in a running container, back to back and after idle",
         exec::both,
@@ -48,6 +73,29 @@ pub const QUESTIONS: &[Question] = &[
         "create, start and delete, apart and together",
         lifecycle::apart,
     ),
+    question("parallel", "1, 16 and 64 runs at once", crowd::parallel),
+    question(
+        "held",
+        "start time and memory while 50 (full: 1,000) others run",
+        crowd::held,
+    ),
+    question("peak-memory", "peak memory of a run", memory::peak),
+    question(
+        "standing-memory",
+        "memory that stays: monitor, workload, created init; with a virtual machine",
+        memory::standing,
+    ),
+    question(
+        "smallest-limit",
+        "the smallest memory limit that starts",
+        memory::smallest_limit,
+    ),
+    question(
+        "system-calls",
+        "system calls of run and of exec",
+        effort::system_calls,
+    ),
+    question("binary-size", "the program's size", effort::size),
 ];
 
 const fn question(
@@ -55,12 +103,7 @@ const fn question(
     asks: &'static str,
     ask: fn(&Ground, &mut Progress) -> Result<Answer, String>,
 ) -> Question {
-    Question {
-        name,
-        asks,
-        full_only: false,
-        ask,
-    }
+    Question { name, asks, ask }
 }
 
 /// Samples taken one after the other.
