@@ -4,6 +4,7 @@
 //! [`Host`](crate::host::Host) and [`Options`]. Start reading at `init_steps`.
 
 mod display;
+mod field;
 pub mod process;
 mod step;
 pub mod validate;
