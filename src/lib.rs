@@ -4,6 +4,7 @@
 //! `cli -> container -> {plan, init, cgroup, host}`, `plan -> {rootfs, oci}`, `init, cgroup -> {plan's types, sys}`, `host -> sys`.
 //! The specification is interpreted once, by [`plan`], into inert data; [`init`] only executes it.
 
+pub mod cgroup;
 pub mod cli;
 pub mod container;
 pub mod error;

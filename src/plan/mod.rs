@@ -3,8 +3,8 @@
 //! Nothing in this room touches `sys`, `std::fs` or `std::env`: what a start depends on besides the bundle is in
 //! [`Host`](crate::host::Host) and [`Options`]. Start reading at `init_steps`.
 
+pub mod cgroup;
 mod display;
-mod field;
 pub mod process;
 mod step;
 pub mod validate;

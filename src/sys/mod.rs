@@ -14,6 +14,7 @@ macro_rules! syscall {
     };
 }
 
+pub mod bpf;
 pub mod clone;
 pub mod copy;
 pub mod credentials;

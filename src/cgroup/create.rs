@@ -1,0 +1,299 @@
+//! Making a container's cgroup: directories, controllers, values, device program; all of it or nothing.
+
+use super::directory::Directory;
+use super::{Cgroup, CgroupRecord, DirectoryRecord, destroy, pids};
+use crate::error::{Context, Error, Result};
+use crate::plan::cgroup::{CgroupPlan, DirectoryPlan, FileWrite, HierarchyKind, OnFailure, Write};
+use nix::errno::Errno;
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid};
+use std::path::Path;
+
+/// Notes what exists already. A caller that keeps the record before [`create`] can undo a creation that was cut short.
+pub fn survey(plan: &CgroupPlan) -> CgroupRecord {
+    let directories = plan.directories.iter().map(|directory| {
+        let (controllers, v2) = match &directory.hierarchy {
+            HierarchyKind::V1 { controllers, .. } => (controllers.clone(), false),
+            HierarchyKind::V2 { .. } => (Vec::new(), true),
+        };
+        let mut record = DirectoryRecord {
+            mount: directory.mount.clone(),
+            path: directory.path.clone(),
+            controllers,
+            v2,
+            kept_levels: 0,
+        };
+        let exists = |levels: &usize| record.level(*levels).exists();
+        record.kept_levels = (1..=record.depth()).take_while(exists).count();
+        record
+    });
+    CgroupRecord {
+        directories: directories.collect(),
+    }
+}
+
+/// Makes the cgroup. On failure what was made is removed.
+pub fn create(plan: &CgroupPlan, survey: CgroupRecord) -> Result<Cgroup> {
+    let mut cgroup = Cgroup {
+        record: CgroupRecord::default(),
+        warnings: Vec::new(),
+        directories: Vec::new(),
+    };
+    for (directory, record) in plan.directories.iter().zip(&survey.directories) {
+        if let Err(error) = add_directory(directory, record, &mut cgroup) {
+            cgroup.record.directories.push(record.clone());
+            // The first error is the one to tell.
+            let _ = destroy(&cgroup.record);
+            return Err(error);
+        }
+    }
+    Ok(cgroup)
+}
+
+fn add_directory(
+    plan: &DirectoryPlan,
+    record: &DirectoryRecord,
+    cgroup: &mut Cgroup,
+) -> Result<()> {
+    let made = make_levels(plan, record);
+    let directory = match made.and_then(|()| Directory::open(record.path())) {
+        Err(error) if plan.optional && plan.writes.is_empty() && is_refusal(&error) => {
+            return Ok(());
+        }
+        Err(error) if plan.optional => {
+            return Err(error.hint("without root, limits need a cgroup that was delegated to you"));
+        }
+        directory => directory?,
+    };
+    if record.kept_levels == record.depth() {
+        refuse_if_in_use(&directory, record)?;
+    }
+    for write in &plan.writes {
+        apply(&directory, write, &mut cgroup.warnings)?;
+    }
+    if let Some(program) = &plan.device_program {
+        super::devices::attach(&directory, program)?;
+    }
+    if let Some(uid) = plan.owner {
+        delegate(&directory, uid)?;
+    }
+    cgroup.directories.push(directory);
+    cgroup.record.directories.push(record.clone());
+    Ok(())
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.os(),
+        Some(Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::ENOENT)
+    )
+}
+
+/// Every level from the mount point down, with what each needs before a level below it can be used.
+fn make_levels(plan: &DirectoryPlan, record: &DirectoryRecord) -> Result<()> {
+    let depth = record.depth();
+    let cpuset = matches!(
+        plan.hierarchy,
+        HierarchyKind::V1 {
+            inherit_cpuset: true,
+            ..
+        }
+    );
+    for level in 0..=depth {
+        if level > 0 {
+            make(record, level)?;
+        }
+        match &plan.hierarchy {
+            HierarchyKind::V2 { required, wanted } if level < depth && !wanted.is_empty() => {
+                enable_controllers(&record.level(level), required, wanted)?;
+            }
+            HierarchyKind::V1 { .. } if cpuset && level > 0 => inherit_cpuset(record, level)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Another container's removal may take an empty parent away between two levels: then it is made again.
+fn make(record: &DirectoryRecord, level: usize) -> Result<()> {
+    let path = record.level(level);
+    for _ in 0..16 {
+        match nix::unistd::mkdir(&path, Mode::from_bits_truncate(0o755)) {
+            Ok(()) | Err(Errno::EEXIST) => return Ok(()),
+            Err(Errno::ENOENT) if level > record.kept_levels + 1 => make(record, level - 1)?,
+            Err(errno) => {
+                return Err(Error::errno(
+                    format_args!("make cgroup {}", path.display()),
+                    errno,
+                ));
+            }
+        }
+    }
+    Err(Error::new(format!(
+        "make cgroup {}: its parent keeps vanishing",
+        path.display()
+    )))
+}
+
+/// KERNEL: a v1 cpuset without CPUs or nodes refuses processes.
+fn inherit_cpuset(record: &DirectoryRecord, level: usize) -> Result<()> {
+    let (parent, child) = (record.level(level - 1), record.level(level));
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let existing = level <= record.kept_levels && !read(&child.join(file))?.trim().is_empty();
+        if !existing {
+            let value = read(&parent.join(file))?;
+            std::fs::write(child.join(file), value.trim()).context(format_args!(
+                "write {:?} to {}/{file}",
+                value.trim(),
+                child.display()
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).context(format_args!("read {}", path.display()))
+}
+
+/// One write for all that this level lacks; one each only where the kernel refused that.
+fn enable_controllers(level: &Path, required: &[String], wanted: &[String]) -> Result<()> {
+    let enabled = read(&level.join("cgroup.subtree_control"))?;
+    let has = |list: &str, name: &String| list.split_whitespace().any(|c| c == name);
+    if wanted.iter().all(|c| has(&enabled, c)) {
+        return Ok(());
+    }
+    let offered = read(&level.join("cgroup.controllers"))?;
+    if let Some(missing) = required.iter().find(|c| !has(&offered, c)) {
+        return Err(Error::new(format!(
+            "cgroup {} has no {missing} controller for a limit of linux.resources",
+            level.display()
+        ))
+        .hint(format!(
+            "have the {missing} controller delegated to this cgroup, or remove the limit"
+        )));
+    }
+    let lacking = wanted
+        .iter()
+        .filter(|c| has(&offered, c) && !has(&enabled, c));
+    let lacking: Vec<&String> = lacking.collect();
+    let file = level.join("cgroup.subtree_control");
+    let all: Vec<String> = lacking.iter().map(|c| format!("+{c}")).collect();
+    if all.is_empty() || std::fs::write(&file, all.join(" ")).is_ok() {
+        return Ok(());
+    }
+    for controller in lacking {
+        match std::fs::write(&file, format!("+{controller}")) {
+            Err(error) if required.contains(controller) => {
+                return Err(not_enabled(level, controller, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn not_enabled(level: &Path, controller: &str, error: &std::io::Error) -> Error {
+    let operation = format!(
+        "enable the {controller} controller below cgroup {}",
+        level.display()
+    );
+    let failed = Error::io(operation, error);
+    match failed.os() {
+        Some(Errno::EBUSY) => failed.hint(
+            "that cgroup holds processes, and cgroup v2 gives controllers only to children of one without",
+        ),
+        Some(Errno::EOPNOTSUPP) => failed.hint("that cgroup is threaded; name another in linux.cgroupsPath"),
+        Some(Errno::EACCES | Errno::EPERM) => {
+            failed.hint(format!("have the {controller} controller delegated to your user"))
+        }
+        _ => failed,
+    }
+}
+
+/// Somebody else's processes must not be limited, frozen or killed with the container.
+fn refuse_if_in_use(directory: &Directory, record: &DirectoryRecord) -> Result<()> {
+    let path = directory.path().display();
+    let count = pids::below(directory.path())?.len();
+    if count > 0 {
+        return Err(Error::new(format!(
+            "container's cgroup is not empty: {count} process(es) found in {path}"
+        )));
+    }
+    let frozen = match record.v2 {
+        true => directory
+            .read_present("cgroup.freeze")?
+            .is_some_and(|s| s.trim() == "1"),
+        false => directory
+            .read_present("freezer.state")?
+            .is_some_and(|s| s.trim() != "THAWED"),
+    };
+    match frozen {
+        true => Err(Error::new(format!(
+            "container's cgroup is unexpectedly frozen: {path}"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Carries one intention out.
+pub(super) fn apply(
+    directory: &Directory,
+    write: &Write,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
+    match write {
+        Write::One(one) => put(directory, one, warnings),
+        Write::EitherOrder(first, second) => match directory.write(&first.file, &first.value) {
+            Err(Errno::EINVAL | Errno::EBUSY) => {
+                put(directory, second, warnings)?;
+                put(directory, first, warnings)
+            }
+            done => {
+                judge(directory, first, done, warnings)?;
+                put(directory, second, warnings)
+            }
+        },
+        Write::FirstPresent(first, second) => match directory.write(&first.file, &first.value) {
+            Err(Errno::ENOENT) => put(directory, second, warnings),
+            done => judge(directory, first, done, warnings),
+        },
+    }
+}
+
+fn put(directory: &Directory, write: &FileWrite, warnings: &mut Vec<String>) -> Result<()> {
+    let done = directory.write(&write.file, &write.value);
+    judge(directory, write, done, warnings)
+}
+
+fn judge(
+    directory: &Directory,
+    write: &FileWrite,
+    done: Result<(), Errno>,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
+    let Err(errno) = done else { return Ok(()) };
+    let error = directory.refused(&write.file, &write.value, errno);
+    match write.on_failure {
+        OnFailure::SkipIfAbsent if errno == Errno::ENOENT => Ok(()),
+        OnFailure::Warn => {
+            warnings.push(error.to_string());
+            Ok(())
+        }
+        OnFailure::Fail | OnFailure::SkipIfAbsent => Err(error),
+    }
+}
+
+/// SPEC(config-linux.md#cgroup-ownership): the directory, and the files that the kernel says may be delegated.
+fn delegate(directory: &Directory, uid: u32) -> Result<()> {
+    let files = std::fs::read_to_string("/sys/kernel/cgroup/delegate")
+        .unwrap_or_else(|_| "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n".to_owned());
+    for file in std::iter::once(".").chain(files.lines()) {
+        let path = directory.path().join(file);
+        match nix::unistd::chown(&path, Some(Uid::from_raw(uid)), None::<Gid>) {
+            Err(Errno::ENOENT) => {}
+            done => done.context(format_args!("chown {} to {uid}", path.display()))?,
+        }
+    }
+    Ok(())
+}

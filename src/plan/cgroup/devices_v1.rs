@@ -1,0 +1,114 @@
+//! Device rules as lines for cgroup v1's `devices.allow` and `devices.deny`.
+//!
+//! The kernel keeps a default and a list of exceptions to it, and compares exceptions by their exact numbers. So a rule
+//! that takes something back is written once for every exception that it covers, and one that would cut a hole into a
+//! wider exception can't be expressed: it is refused rather than lost.
+
+use super::devices::{self, Kind, MKNOD, READ, Rule, WRITE};
+use super::{FileWrite, OnFailure, Write};
+use crate::error::{Error, Result};
+use oci::runtime::DeviceRule;
+
+/// What to write, in order.
+pub fn writes(rules: &[DeviceRule]) -> Result<Vec<Write>> {
+    let (allow_all, rules) = devices::effective(rules)?;
+    let mut writes = Vec::with_capacity(rules.len() + 1);
+    writes.push(match allow_all {
+        // A new cgroup has its parent's rules. Where those are narrower the kernel refuses more.
+        true => FileWrite::new("devices.allow", "a")
+            .or(OnFailure::Warn)
+            .into(),
+        false => FileWrite::new("devices.deny", "a").into(),
+    });
+    let mut exceptions: Vec<Rule> = Vec::new();
+    for rule in rules {
+        let lines = match rule.allow == allow_all {
+            true => take_back(&mut exceptions, rule)?,
+            false => add(&mut exceptions, rule).into_iter().collect(),
+        };
+        let file = if rule.allow {
+            "devices.allow"
+        } else {
+            "devices.deny"
+        };
+        writes.extend(
+            lines
+                .iter()
+                .map(|line| FileWrite::new(file, render(line)).into()),
+        );
+    }
+    Ok(writes)
+}
+
+/// An exception's line, unless others say all of it already.
+fn add(exceptions: &mut Vec<Rule>, rule: Rule) -> Option<Rule> {
+    // One exception must say it alone: the kernel does not add them up.
+    let says = |e: &Rule| covers(e, &rule) && e.access & rule.access == rule.access;
+    if exceptions.iter().any(says) {
+        return None;
+    }
+    match exceptions.iter_mut().find(|e| same_devices(e, &rule)) {
+        Some(exception) => exception.access |= rule.access,
+        None => exceptions.push(rule),
+    }
+    Some(rule)
+}
+
+/// A line for each exception that loses something.
+fn take_back(exceptions: &mut Vec<Rule>, rule: Rule) -> Result<Vec<Rule>> {
+    let mut lines = Vec::new();
+    for exception in exceptions.iter_mut() {
+        let lost = exception.access & rule.access;
+        if lost == 0 || !overlap(exception, &rule) {
+            continue;
+        }
+        if covers(&rule, exception) {
+            exception.access &= !lost;
+            lines.push(Rule {
+                allow: rule.allow,
+                access: lost,
+                ..*exception
+            });
+        } else if lost & !MKNOD != 0 {
+            return Err(Error::new(format!(
+                "linux.resources.devices: cgroup v1 can't except {} from {}",
+                render(&rule),
+                render(exception)
+            )));
+        }
+        // A node that may be made but not opened is of no use: mknod alone is left as it is.
+    }
+    exceptions.retain(|e| e.access != 0);
+    Ok(lines)
+}
+
+fn same_devices(a: &Rule, b: &Rule) -> bool {
+    (a.kind, a.major, a.minor) == (b.kind, b.major, b.minor)
+}
+
+fn covers(wide: &Rule, narrow: &Rule) -> bool {
+    let number = |wide: Option<u32>, narrow| wide.is_none() || wide == narrow;
+    wide.kind == narrow.kind && number(wide.major, narrow.major) && number(wide.minor, narrow.minor)
+}
+
+fn overlap(a: &Rule, b: &Rule) -> bool {
+    let number = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
+    a.kind == b.kind && number(a.major, b.major) && number(a.minor, b.minor)
+}
+
+/// `c 1:3 rwm`
+fn render(rule: &Rule) -> String {
+    let kind = match rule.kind {
+        Kind::Char => 'c',
+        Kind::Block => 'b',
+    };
+    let number = |n: Option<u32>| n.map_or("*".into(), |n| n.to_string());
+    let letters = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')];
+    let access = letters.iter().filter(|(bit, _)| rule.access & bit != 0);
+    let access: String = access.map(|(_, letter)| *letter).collect();
+    format!(
+        "{kind} {}:{} {access}",
+        number(rule.major),
+        number(rule.minor)
+    )
+}

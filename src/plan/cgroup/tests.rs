@@ -1,0 +1,1 @@
+//! Golden plans for hosts that we don't have.

@@ -1,0 +1,1 @@
+//! The process's names and numbers: rlimits, capabilities, scheduling and ids, from the specification's strings.
