@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 mod display;
+mod field;
 pub mod process;
 mod step;
 pub mod validate;

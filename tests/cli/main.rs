@@ -1,0 +1,57 @@
+//! The command line, a file a subcommand, with real containers. `RUNTIME=` points it at another runtime.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_ids;
+mod create;
+mod delete;
+mod events;
+mod exec;
+mod exec_process;
+mod features;
+mod global;
+mod hooks;
+mod kill;
+mod lifecycle;
+mod list;
+mod pause;
+mod ps;
+mod resume;
+mod run;
+mod run_descriptors;
+mod spec;
+mod start;
+mod state;
+mod terminal;
+mod update;
+
+fn main() -> std::process::ExitCode {
+    support::harness::main(
+        "cli",
+        &[
+            ("bad_ids", bad_ids::CASES),
+            ("create", create::CASES),
+            ("delete", delete::CASES),
+            ("events", events::CASES),
+            ("exec", exec::CASES),
+            ("exec_process", exec_process::CASES),
+            ("features", features::CASES),
+            ("global", global::CASES),
+            ("hooks", hooks::CASES),
+            ("kill", kill::CASES),
+            ("lifecycle", lifecycle::CASES),
+            ("list", list::CASES),
+            ("pause", pause::CASES),
+            ("ps", ps::CASES),
+            ("resume", resume::CASES),
+            ("run", run::CASES),
+            ("run_descriptors", run_descriptors::CASES),
+            ("spec", spec::CASES),
+            ("start", start::CASES),
+            ("state", state::CASES),
+            ("terminal", terminal::CASES),
+            ("update", update::CASES),
+        ],
+    )
+}

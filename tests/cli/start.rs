@@ -1,0 +1,57 @@
+//! `start`: from `created` only.
+
+use crate::support::{Sandbox, cases};
+
+cases![
+    runs_the_program,
+    refuses_a_running_container,
+    refuses_a_stopped_container,
+    refuses_an_unknown_id,
+    is_silent,
+    reports_a_missing_program
+];
+
+fn runs_the_program(t: &Sandbox) {
+    let container = t.create(&t.bundle().idle());
+    container.start().ok();
+    assert_eq!(container.status(), "running");
+    let command = crate::support::sandbox::read(format!("/proc/{}/cmdline", container.pid()));
+    assert_eq!(command, "/bin/sleep\x00100000\x00");
+}
+
+fn refuses_a_running_container(t: &Sandbox) {
+    let container = t.running(t.bundle());
+    container.start().refused_with(&["cannot start"]);
+    assert_eq!(container.status(), "running");
+}
+
+fn refuses_a_stopped_container(t: &Sandbox) {
+    let container = t.start(&t.bundle().args(&["/bin/true"]));
+    container.wait_stopped();
+    container
+        .start()
+        .refused_with(&["cannot start a container that has stopped"]);
+}
+
+fn refuses_an_unknown_id(t: &Sandbox) {
+    std::fs::create_dir(t.root()).expect("create --root");
+    t.runtime(&["start", &t.new_id()])
+        .output()
+        .refused_with(&["does not exist"]);
+}
+
+fn is_silent(t: &Sandbox) {
+    assert_eq!(t.create(&t.bundle().idle()).start().silent().stdout, "");
+}
+
+fn reports_a_missing_program(t: &Sandbox) {
+    let container =
+        crate::support::Container::named(t, &t.bundle().args(&["no-such-program"]), t.new_id());
+    let created = container.create(&[]);
+    let failed = if created.status.success() {
+        container.start()
+    } else {
+        created
+    };
+    failed.fails_with(&["no-such-program", "not found in $PATH"]);
+}

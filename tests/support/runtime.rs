@@ -1,0 +1,384 @@
+//! The runtime under test, and one invocation of it with captured output and a time limit.
+//!
+//! Output goes to files, not pipes: a container that outlives `create` keeps the descriptors, and a reader of a pipe
+//! would wait for it. A command that doesn't end in time is killed and is a failure.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::RwLock;
+use std::time::{Duration, Instant};
+
+/// The longest a command may take before it counts as hung. Generous: the machine may be shared.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// Held for reading while a process is forked and for writing while a file that will be executed is written: a child
+/// that still holds the writing descriptor between fork and exec makes executing the file fail with ETXTBSY.
+pub static NO_FORK: RwLock<()> = RwLock::new(());
+
+/// The binary under test: `$RUNTIME`, or the one that cargo built with these tests.
+pub fn path() -> PathBuf {
+    std::env::var_os("RUNTIME").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_crun-lite")),
+        PathBuf::from,
+    )
+}
+
+/// The binary's name, by which known differences are listed.
+pub fn name() -> String {
+    path()
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+/// Whether the runtime under test is ours.
+pub fn is_ours() -> bool {
+    name().starts_with("crun-lite")
+}
+
+/// How to start the runtime. Debian's crun refuses hosts whose v2 hierarchy has controllers beside v1 ones: it gets a
+/// mount namespace in which that hierarchy isn't mounted, which is what its authors tell users to do.
+fn starter() -> Vec<OsString> {
+    let program = path().into_os_string();
+    if name() == "crun" && Path::new("/sys/fs/cgroup/unified/cgroup.controllers").exists() {
+        let script = "umount /sys/fs/cgroup/unified; exec \"$0\" \"$@\"";
+        return ["unshare", "-m", "sh", "-c", script]
+            .map(OsString::from)
+            .into_iter()
+            .chain([program])
+            .collect();
+    }
+    vec![program]
+}
+
+/// What a finished command did.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub what: String,
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// The exit code; a death by signal is a failure of the test.
+    #[track_caller]
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| panic!("{self}"))
+    }
+
+    /// Demands exit code 0.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert!(self.status.success(), "{self}");
+        self
+    }
+
+    /// Demands exit code 0 and gives standard output without its last line break.
+    #[track_caller]
+    pub fn text(self) -> String {
+        self.ok().stdout.trim_end_matches('\n').to_owned()
+    }
+
+    /// Demands that the command failed, by itself and not by a signal.
+    #[track_caller]
+    pub fn fails(self) -> Self {
+        assert!(
+            self.status.code().is_some_and(|code| code != 0),
+            "should have failed: {self}"
+        );
+        self
+    }
+
+    /// Demands a failure whose message has each of the texts.
+    #[track_caller]
+    pub fn fails_with(self, texts: &[&str]) -> Self {
+        let failed = self.fails();
+        for text in texts {
+            assert!(
+                failed.stderr.contains(text),
+                "the message should contain {text:?}: {failed}"
+            );
+        }
+        failed
+    }
+
+    /// Demands exit code 1 and one line of error that has each of the texts; a line of hint may follow.
+    #[track_caller]
+    pub fn refused_with(self, texts: &[&str]) -> Self {
+        let failed = self.fails_with(texts);
+        assert_eq!(failed.code(), 1, "{failed}");
+        let lines = failed
+            .stderr
+            .lines()
+            .filter(|line| !line.starts_with("hint:") && !line.contains("level=warn"))
+            .count();
+        assert_eq!(lines, 1, "want one line of error: {failed}");
+        assert!(
+            failed.stderr.to_lowercase().contains("error"),
+            "the line should contain the word error: {failed}"
+        );
+        failed
+    }
+
+    /// Demands success with nothing on standard error.
+    #[track_caller]
+    pub fn silent(self) -> Self {
+        let done = self.ok();
+        assert_eq!(
+            done.stderr, "",
+            "a successful command leaves standard error empty: {}",
+            done.what
+        );
+        done
+    }
+}
+
+impl std::fmt::Display for Output {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            out,
+            "{}: {}\n  stdout: {:?}\n  stderr: {:?}",
+            self.what, self.status, self.stdout, self.stderr
+        )
+    }
+}
+
+/// A command about to be started.
+pub struct Invocation {
+    arguments: Vec<OsString>,
+    redirections: String,
+    listen_fds: Option<u32>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
+    stdin: Option<File>,
+    terminal: Option<File>,
+    scratch: PathBuf,
+    time_limit: Duration,
+}
+
+impl Invocation {
+    /// The runtime with these arguments; output is kept under `scratch`.
+    pub fn of_runtime<S: AsRef<OsStr>>(arguments: &[S], scratch: &Path) -> Self {
+        let mut command = starter();
+        command.extend(
+            arguments
+                .iter()
+                .map(|argument| argument.as_ref().to_owned()),
+        );
+        Self::of(command, scratch)
+    }
+
+    /// Any program with its arguments.
+    pub fn of(arguments: Vec<OsString>, scratch: &Path) -> Self {
+        Invocation {
+            arguments,
+            redirections: String::new(),
+            listen_fds: None,
+            environment: Vec::new(),
+            directory: None,
+            stdin: None,
+            terminal: None,
+            scratch: scratch.to_owned(),
+            time_limit: TIME_LIMIT,
+        }
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment
+            .push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    pub fn cwd(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_owned());
+        self
+    }
+
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Gives the command this text to read.
+    pub fn stdin(mut self, text: &str) -> Self {
+        let file = unique(&self.scratch, "in");
+        fs::write(&file, text).expect("write the file for stdin");
+        self.stdin = Some(File::open(file).expect("open the file for stdin"));
+        self
+    }
+
+    /// Makes this terminal standard input, output and error.
+    pub fn terminal(mut self, terminal: File) -> Self {
+        self.terminal = Some(terminal);
+        self
+    }
+
+    /// Starts the command through a shell with these redirections, such as `3</dev/null 4<&0`.
+    pub fn redirections(mut self, redirections: &str) -> Self {
+        redirections.clone_into(&mut self.redirections);
+        self
+    }
+
+    /// Hands over this many descriptors from 3 as systemd does; use it with `redirections`.
+    pub fn listen_fds(mut self, count: u32) -> Self {
+        self.listen_fds = Some(count);
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut words = self.arguments.clone();
+        if !self.redirections.is_empty() {
+            // bash, because dash can't redirect descriptors above 9.
+            let listen = self
+                .listen_fds
+                .map(|count| format!("export LISTEN_FDS={count} LISTEN_PID=$$; "));
+            let script = format!(
+                "{}exec \"$0\" \"$@\" {}",
+                listen.unwrap_or_default(),
+                self.redirections
+            );
+            words = ["bash".into(), "-c".into(), script.into()]
+                .into_iter()
+                .chain(words)
+                .collect();
+        }
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command
+    }
+
+    /// Starts the command and lets it run.
+    pub fn spawn(mut self) -> Running {
+        let mut command = self.command();
+        let (out, err) = (unique(&self.scratch, "out"), unique(&self.scratch, "err"));
+        let create = |path: &Path| File::create(path).expect("create a file for output");
+        command
+            .stdout(create(&out))
+            .stderr(create(&err))
+            .stdin(Stdio::null());
+        if let Some(stdin) = self.stdin.take() {
+            command.stdin(stdin);
+        }
+        if let Some(terminal) = self.terminal.take() {
+            let copy = |file: &File| file.try_clone().expect("duplicate the terminal");
+            command
+                .stdin(copy(&terminal))
+                .stdout(copy(&terminal))
+                .stderr(terminal);
+        }
+        let what: String = self
+            .arguments
+            .iter()
+            .flat_map(|word| {
+                word.to_string_lossy()
+                    .chars()
+                    .chain([' '])
+                    .collect::<Vec<_>>()
+            })
+            .take(400)
+            .collect();
+        let forking = NO_FORK.read().expect("a writer panicked");
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {what}: {error}"));
+        drop(forking);
+        Running {
+            child,
+            what,
+            out,
+            err,
+            deadline: Instant::now() + self.time_limit,
+        }
+    }
+
+    /// Runs the command to its end.
+    #[track_caller]
+    pub fn output(self) -> Output {
+        self.spawn().wait()
+    }
+}
+
+/// A command that was started.
+pub struct Running {
+    child: Child,
+    pub what: String,
+    out: PathBuf,
+    err: PathBuf,
+    deadline: Instant,
+}
+
+impl Running {
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("pids fit")
+    }
+
+    /// What the command printed so far.
+    pub fn stdout_so_far(&self) -> String {
+        read_lossy(&self.out)
+    }
+
+    /// Waits for the end; a command that takes too long is killed and fails the test.
+    #[track_caller]
+    pub fn wait(mut self) -> Output {
+        let mut pause = Duration::from_millis(1);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("wait for the command") {
+                break status;
+            }
+            if Instant::now() > self.deadline {
+                self.child.kill().ok();
+                self.child.wait().ok();
+                let (out, err) = (read_lossy(&self.out), read_lossy(&self.err));
+                panic!("hangs: {}\n  stdout: {out:?}\n  stderr: {err:?}", self.what);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        };
+        Output {
+            what: self.what.clone(),
+            status,
+            stdout: read_lossy(&self.out),
+            stderr: read_lossy(&self.err),
+        }
+    }
+
+    /// Sends the command a signal.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal)
+            .expect("signal the command");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+    }
+}
+
+/// The exit status that stands for a signal's number.
+pub fn died_of(output: &Output) -> Option<i32> {
+    output.status.signal()
+}
+
+fn read_lossy(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// A path under `directory` that nothing has yet.
+pub fn unique(directory: &Path, stem: &str) -> PathBuf {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    directory.join(format!("{stem}{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+}
