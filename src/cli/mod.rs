@@ -8,9 +8,12 @@ mod checkpoint;
 mod completion;
 mod globals;
 mod help;
+mod kill;
 mod list;
 mod log;
 mod man;
+mod matching;
+mod ps;
 mod restore;
 mod spec;
 mod state;
@@ -57,8 +60,13 @@ macro_rules! verb {
 const VERBS: &[Verb] = &[
     verb!(checkpoint),
     verb!(completion),
+    verb!(kill),
     verb!(list),
     verb!(man),
+    Verb {
+        stop: Stop::Behind(0),
+        ..verb!(ps)
+    },
     verb!(restore),
     verb!(spec),
     verb!(state),
@@ -140,7 +148,10 @@ impl Verb {
         let command = self.command();
         let (mut ours, rest) = words::normalise(&command, words, self.stop);
         if !rest.is_empty() {
-            ours.push("--".into());
+            // One `--` is enough, wherever it is: a second one would be the container's first word.
+            if !ours.iter().any(|word| word == "--") {
+                ours.push("--".into());
+            }
             ours.extend(rest);
         }
         match command.try_get_matches_from(program_name(self.name).chain(ours)) {
@@ -199,6 +210,11 @@ fn missing_value(error: &clap::Error) -> Option<String> {
     };
     let option = argument.split(' ').next().unwrap_or(argument);
     (error.kind() == ErrorKind::InvalidValue && empty).then(|| option.to_owned())
+}
+
+/// The container's exit code as ours.
+fn exit_code(code: i32) -> ExitCode {
+    ExitCode::from(code as u8)
 }
 
 /// All of `text` to stdout, or an error: a reader that went away is one.

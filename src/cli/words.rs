@@ -27,15 +27,17 @@ pub fn normalise(
     let mut words = words.into_iter();
     let mut ours = Vec::new();
     let mut positionals = 0;
+    let mut options_ended = false;
     while let Some(word) = words.next() {
-        if word == "--" {
-            if stop == Stop::Never {
-                ours.push(word);
-                ours.extend(words.by_ref());
+        if word == "--" && !options_ended {
+            if stop == Stop::Before(positionals) {
+                return (ours, words.collect());
             }
-            return (ours, words.collect());
+            options_ended = true;
+            ours.push(word);
+            continue;
         }
-        if is_option(&word) {
+        if is_option(&word) && !options_ended {
             match rewrite(command, &word, &mut words) {
                 Some(rewritten) => ours.extend(rewritten),
                 None => ours.push(word),
@@ -227,6 +229,7 @@ mod tests {
         check("-d c1 -t sh -b x", exec, "--detach c1 --tty", "sh -b x");
         check("c1 sh -- -d", exec, "c1", "sh -- -d");
         check("c1 -- -d", exec, "c1", "-d");
+        check("-d -- c1 -d", exec, "--detach -- c1", "-d");
         check("-d c1", exec, "--detach c1", "");
         check("-b D c1 -d x", Stop::Behind(0), "--bundle=D c1", "-d x");
         check("-d create -b D", Stop::Before(0), "--detach", "create -b D");

@@ -4,8 +4,11 @@
 //! an exit code beyond the container's own.
 
 pub mod id;
+pub mod kill;
 pub mod options;
+pub mod processes;
 pub mod report;
+pub mod signal;
 pub mod state;
 pub mod status;
 pub mod timestamp;

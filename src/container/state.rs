@@ -4,6 +4,7 @@
 //! are read without the lock; whoever changes a container holds it. What is read is not trusted to be well formed.
 
 use super::Id;
+use crate::cgroup::CgroupRecord;
 use crate::error::{Context, Error, Result};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -48,9 +49,9 @@ pub struct Record {
     pub annotations: crate::plan::Annotations,
     /// How far `create` came.
     pub phase: Phase,
-    /// Where the container's cgroups are, in the cgroup room's own terms.
+    /// Where the container's cgroups are; no directories without a cgroup of its own.
     #[serde(default)]
-    pub cgroup: serde_json::Value,
+    pub cgroup: CgroupRecord,
     /// The systemd scope, where systemd made the cgroup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub systemd_scope: Option<String>,

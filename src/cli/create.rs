@@ -1,0 +1,50 @@
+//! `create`: makes a container whose process waits for `start`.
+
+use super::argument::{container_id, flag, id, number, option, path};
+use crate::container::{CreateOptions, Globals, Id};
+use crate::error::Result;
+use clap::{Arg, ArgMatches, Command};
+use std::process::ExitCode;
+
+pub fn command() -> Command {
+    Command::new("create")
+        .about("make a container whose process waits for start")
+        .args(arguments())
+        .arg(container_id())
+}
+
+/// What `create` and `run` have in common.
+pub fn arguments() -> Vec<Arg> {
+    vec![
+        option("bundle", "DIR", "the bundle (default: the present directory)").short('b'),
+        option("config", "FILE", "the configuration, instead of the bundle's config.json").short('f'),
+        option("console-socket", "PATH", "send the terminal's master to this socket"),
+        option("pidfd-socket", "PATH", "send a pidfd of init to this socket"),
+        option("pid-file", "FILE", "write init's pid there"),
+        flag("no-pivot", "don't use pivot_root, for a root on a ramdisk"),
+        flag("no-new-keyring", "keep the caller's session keyring"),
+        flag("no-subreaper", "don't adopt orphans of the container"),
+        option("preserve-fds", "N", "pass N file descriptors from 3 on to the container"),
+    ]
+}
+
+/// The options that [`arguments`] describes.
+pub fn options(matches: &ArgMatches, id: Id) -> Result<CreateOptions> {
+    Ok(CreateOptions {
+        config_file: path(matches, "config"),
+        console_socket: path(matches, "console-socket"),
+        pidfd_socket: path(matches, "pidfd-socket"),
+        pid_file: path(matches, "pid-file"),
+        no_pivot: matches.get_flag("no-pivot"),
+        no_new_keyring: matches.get_flag("no-new-keyring"),
+        no_subreaper: matches.get_flag("no-subreaper"),
+        preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
+        ..CreateOptions::new(id, path(matches, "bundle").unwrap_or_else(|| ".".into()))
+    })
+}
+
+pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
+    let options = options(matches, id(matches)?)?;
+    crate::container::create::create(globals, &options)?;
+    Ok(ExitCode::SUCCESS)
+}

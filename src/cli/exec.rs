@@ -1,0 +1,117 @@
+//! `exec`: runs another process in a container. Its command line ends where the process's begins.
+
+use super::argument::{self, container_id, flag, number, option, options, path, text, texts};
+use super::exit_code;
+use crate::container::options::ExecUser;
+use crate::container::{ExecOptions, Globals};
+use crate::error::{Error, Result};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::process::ExitCode;
+
+pub fn command() -> Command {
+    Command::new("exec")
+        .about("run another process in a container")
+        .arg(option("process", "FILE", "the process in JSON, instead of a command").short('p'))
+        .arg(option("console-socket", "PATH", "send the terminal's master to this socket"))
+        .arg(option("pidfd-socket", "PATH", "send a pidfd of the process to this socket"))
+        .arg(option("pid-file", "FILE", "write the process's pid there"))
+        .arg(option("cwd", "DIR", "working directory in the container"))
+        .arg(options("env", "NAME=VALUE", "set an environment variable").short('e'))
+        .arg(flag("tty", "give the process a terminal").short('t'))
+        .arg(option("user", "UID[:GID]", "ids of the process").short('u'))
+        .arg(options("additional-gids", "GID", "supplementary group").short('g'))
+        .arg(flag("detach", "don't wait for the process's end").short('d'))
+        .arg(option("process-label", "LABEL", "SELinux label of the process"))
+        .arg(option("apparmor", "PROFILE", "AppArmor profile of the process"))
+        .arg(flag("no-new-privs", "set no_new_privs"))
+        .arg(options("cap", "CAPABILITY", "give the process a capability").short('c'))
+        .arg(option("preserve-fds", "N", "pass N file descriptors from 3 on to the process"))
+        .arg(options("cgroup", "[CONTROLLERS:]PATH", "cgroup below the container's"))
+        .arg(flag("ignore-paused", "go on even if the container is paused"))
+        .arg(flag("no-subreaper", "don't adopt orphans of the container"))
+        .arg(container_id())
+        .arg(
+            Arg::new("command")
+                .value_name("COMMAND")
+                .help("program and arguments")
+                .num_args(0..)
+                .last(true)
+                .action(ArgAction::Append),
+        )
+}
+
+pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
+    let id = argument::id(matches)?;
+    let options = exec_options(matches)?;
+    Ok(exit_code(crate::container::exec::exec(globals, &id, &options)?))
+}
+
+fn exec_options(matches: &ArgMatches) -> Result<ExecOptions> {
+    let args: Vec<String> = matches
+        .get_many::<String>("command")
+        .unwrap_or_default()
+        .cloned()
+        .collect();
+    let process_file = path(matches, "process");
+    if args.is_empty() && process_file.is_none() {
+        return Err(Error::new("exec: neither a command nor --process was given"));
+    }
+    Ok(ExecOptions {
+        process_file,
+        args,
+        cwd: text(matches, "cwd")?,
+        env: texts(matches, "env")?,
+        tty: matches.get_flag("tty"),
+        user: text(matches, "user")?.map(|text| user(&text)).transpose()?,
+        additional_gids: additional_gids(matches)?,
+        capabilities: texts(matches, "cap")?,
+        no_new_privileges: matches.get_flag("no-new-privs").then_some(true),
+        selinux_label: text(matches, "process-label")?,
+        apparmor_profile: text(matches, "apparmor")?,
+        cgroups: texts(matches, "cgroup")?,
+        ignore_paused: matches.get_flag("ignore-paused"),
+        console_socket: path(matches, "console-socket"),
+        pid_file: path(matches, "pid-file"),
+        pidfd_socket: path(matches, "pidfd-socket"),
+        preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
+        detach: matches.get_flag("detach"),
+        no_subreaper: matches.get_flag("no-subreaper"),
+    })
+}
+
+fn user(text: &str) -> Result<ExecUser> {
+    let (uid, gid) = match text.split_once(':') {
+        Some((uid, gid)) => (uid, Some(gid)),
+        None => (text, None),
+    };
+    let parsed = uid.parse().ok().zip(gid.map(str::parse).transpose().ok());
+    parsed
+        .map(|(uid, gid)| ExecUser { uid, gid })
+        .ok_or_else(|| Error::new(format!("--user: {text:?} is not UID[:GID] in numbers")))
+}
+
+fn additional_gids(matches: &ArgMatches) -> Result<Vec<u32>> {
+    texts(matches, "additional-gids")?
+        .iter()
+        .flat_map(|text| text.split(','))
+        .map(|gid| {
+            gid.trim()
+                .parse()
+                .map_err(|_| Error::new(format!("--additional-gids: {gid:?} is not a number")))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_numbers() {
+        assert_eq!(user("7").unwrap(), ExecUser { uid: 7, gid: None });
+        assert_eq!(user("7:8").unwrap(), ExecUser { uid: 7, gid: Some(8) });
+        for text in ["", "root", "7:", ":8", "-1", "7:8:9"] {
+            assert!(user(text).is_err(), "{text}");
+        }
+    }
+}

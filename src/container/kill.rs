@@ -1,0 +1,108 @@
+//! `kill`: a signal to init by pidfd, so that it can't hit a later process with its pid, or to the whole cgroup.
+
+use super::signal::Signal;
+use super::status::is_alive;
+use super::{Globals, Id, Record, StateDir, Status, processes};
+use crate::error::{Context, Error, Result};
+use crate::sys::clone::{pidfd_open, pidfd_send_signal};
+use nix::errno::Errno;
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Who gets the signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// The container's first process.
+    Init,
+    /// Every process in the container's cgroup, also when init has ended.
+    All,
+}
+
+/// How often the cgroup is read again for processes that were forked meanwhile.
+const MAX_PASSES: usize = 100;
+
+/// Sends `signal`. SPEC(runtime.md#kill): neither created nor running is an error.
+pub fn kill(globals: &Globals, id: &Id, signal: Signal, whom: Whom) -> Result<()> {
+    let dir = StateDir::open(&globals.root, id)?;
+    let record = dir.read()?;
+    let alive = Status::of(&record, &dir).has_process();
+    let done = match whom {
+        Whom::All => kill_all(&record, signal, alive),
+        Whom::Init if alive => kill_init(&record, signal).and_then(|()| {
+            match signal == Signal::KILL && !has_own_pid_namespace(&dir) {
+                true => kill_all(&record, signal, true),
+                false => Ok(()),
+            }
+        }),
+        Whom::Init => Err(not_running()),
+    };
+    done.context(format_args!("kill {id} with signal {}", signal.number()))
+}
+
+/// COMPAT(containerd): it takes this text for "not found".
+fn not_running() -> Error {
+    Error::new("container not running")
+}
+
+/// The end of a pid namespace's init ends its other processes too; elsewhere they would outlive it. COMPAT(runc)
+fn has_own_pid_namespace(dir: &StateDir) -> bool {
+    let Ok(spec) = dir.config() else {
+        return true;
+    };
+    let namespaces = spec.linux.map(|linux| linux.namespaces).unwrap_or_default();
+    namespaces
+        .iter()
+        .any(|namespace| namespace.kind == "pid" && namespace.path.is_empty())
+}
+
+fn kill_init(record: &Record, signal: Signal) -> Result<()> {
+    let pidfd = match pidfd_open(record.pid) {
+        Err(Errno::ESRCH) => return Err(not_running()),
+        pidfd => pidfd.context(format_args!("open a pidfd of process {}", record.pid))?,
+    };
+    // The fd holds one process; whether it is ours is judged only now.
+    if !is_alive(record.pid, record.pid_start_ticks) {
+        return Err(not_running());
+    }
+    match send(&pidfd, record.pid, signal)? {
+        true => Ok(()),
+        false => Err(not_running()),
+    }
+}
+
+/// Signals every process in the cgroup once, those too that are forked while we are at it.
+fn kill_all(record: &Record, signal: Signal, alive: bool) -> Result<()> {
+    let mut signalled = BTreeSet::new();
+    for _ in 0..MAX_PASSES {
+        let fresh: Vec<i32> = processes::pids(record)?
+            .into_iter()
+            .filter(|pid| !signalled.contains(pid))
+            .collect();
+        if fresh.is_empty() {
+            break;
+        }
+        let held: Vec<(i32, OwnedFd)> = fresh
+            .iter()
+            .filter_map(|pid| Some((*pid, pidfd_open(*pid).ok()?)))
+            .collect();
+        // A pid that is still listed now that its fd is held is the process that we mean.
+        let still = processes::pids(record)?;
+        for (pid, pidfd) in held.iter().filter(|(pid, _)| still.contains(pid)) {
+            send(pidfd, *pid, signal)?;
+        }
+        signalled.extend(fresh);
+    }
+    match alive || !signalled.is_empty() {
+        true => Ok(()),
+        false => Err(not_running()),
+    }
+}
+
+/// `false` when the process has ended.
+fn send(pidfd: &OwnedFd, pid: i32, signal: Signal) -> Result<bool> {
+    match pidfd_send_signal(pidfd.as_fd(), signal.number()) {
+        Ok(()) => Ok(true),
+        Err(Errno::ESRCH) => Ok(false),
+        Err(errno) => Err(Error::errno(format_args!("signal process {pid}"), errno)),
+    }
+}
