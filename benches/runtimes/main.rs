@@ -18,6 +18,7 @@ mod report;
 mod sample;
 mod seccomp_profile;
 mod stats;
+mod trace;
 
 use ground::Ground;
 use measure::{Answer, QUESTIONS, Question};
@@ -56,10 +57,13 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let report = match &options.from {
+    let mut report = match &options.from {
         Some(file) => report::json::read(file)?,
         None => measure_all(options)?,
     };
+    for file in &options.traces {
+        report.waterfalls.push(trace::read(file)?);
+    }
     print!("{}", report::text::render(&report));
     report::write(&report, options)?;
     Ok(ExitCode::SUCCESS)

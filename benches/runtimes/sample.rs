@@ -1,7 +1,9 @@
-//! Takes samples: one command timed from outside, and peers interleaved
-//! A B C A B C so that a change of the machine's mood meets all of them.
+//! Takes samples: one command timed from outside, and peers interleaved so that
+//! a change of the machine's mood meets all of them.
 //!
-//! A command that hangs is killed and becomes a failure. It must not know what
+//! A peer's turn is a short burst, and the order of turns changes with each
+//! round: the kernel still cleans up after one command while the next runs, and
+//! whoever always follows the same peer would pay for it. A command that hangs is killed and becomes a failure. It must not know what
 //! a container is.
 
 use crate::model::Row;
@@ -19,14 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     pub rounds: usize,
+    /// Rounds that do not count, before those that do.
     pub warm_up: usize,
+    /// Samples in a turn; the turn's first is thrown away when there are several.
+    pub burst: usize,
     /// Silence before each sample.
     pub idle: Duration,
-    /// Where the rounds take longer, fewer are taken, but never under five.
+    /// Where the rounds take longer, fewer are taken, but never under five samples.
     pub at_most: Duration,
 }
 
-const FEWEST_ROUNDS: usize = 5;
+const FEWEST_SAMPLES: usize = 5;
 
 /// Takes one sample, or several at once for a sequence of commands timed apart.
 pub type Take<'a> = Box<dyn FnMut() -> Result<Vec<f64>, String> + 'a>;
@@ -48,14 +53,15 @@ pub fn interleave(
         .map(|contender| Lane::new(contender, series))
         .collect();
     let began = Instant::now();
-    for round in 0..pace.warm_up + pace.rounds {
-        let taken = round.saturating_sub(pace.warm_up);
-        if began.elapsed() > pace.at_most && taken >= FEWEST_ROUNDS {
+    let all = pace.warm_up + pace.rounds;
+    for round in 0..all {
+        let taken = round.saturating_sub(pace.warm_up) * pace.burst;
+        if began.elapsed() > pace.at_most && taken >= FEWEST_SAMPLES {
             break;
         }
-        progress(round, pace.warm_up + pace.rounds);
-        for lane in &mut lanes {
-            lane.step(pace.idle, round >= pace.warm_up);
+        for (turn, index) in order(round, lanes.len()).into_iter().enumerate() {
+            progress(round * lanes.len() + turn, all * lanes.len());
+            lanes[index].turn(pace, round >= pace.warm_up);
         }
     }
     (0..series)
@@ -78,13 +84,20 @@ impl<'a> Lane<'a> {
         }
     }
 
+    fn turn(&mut self, pace: Pace, counts: bool) {
+        if pace.burst > 1 {
+            self.step(Duration::ZERO, false);
+        }
+        for _ in 0..pace.burst {
+            self.step(pace.idle, counts);
+        }
+    }
+
     fn step(&mut self, idle: Duration, counts: bool) {
         if self.failure.is_some() {
             return;
         }
-        if !idle.is_zero() {
-            std::thread::sleep(idle);
-        }
+        std::thread::sleep(idle);
         match (self.contender.take)() {
             Ok(values) if counts => {
                 for (samples, value) in self.samples.iter_mut().zip(values) {
@@ -103,6 +116,15 @@ impl<'a> Lane<'a> {
         };
         Row::new(&self.contender.peer, outcome)
     }
+}
+
+/// The turns of a round: rotated, and backwards in every other round.
+pub fn order(round: usize, count: usize) -> Vec<usize> {
+    let mut turns: Vec<usize> = (0..count).map(|turn| (turn + round / 2) % count).collect();
+    if round % 2 == 1 {
+        turns.reverse();
+    }
+    turns
 }
 
 /// Runs commands with a watch on them; their last words go to a file.

@@ -109,8 +109,9 @@ const fn question(
 /// Samples taken one after the other.
 pub fn back_to_back(ground: &Ground) -> Pace {
     Pace {
-        rounds: if ground.full { 100 } else { 25 },
-        warm_up: 3,
+        rounds: if ground.full { 30 } else { 8 },
+        warm_up: 1,
+        burst: 3,
         idle: Duration::ZERO,
         at_most: Duration::from_secs(if ground.full { 120 } else { 8 }),
     }
@@ -119,8 +120,9 @@ pub fn back_to_back(ground: &Ground) -> Pace {
 /// Samples after a silence in which the kernel and the processor calm down.
 pub fn after_idle(ground: &Ground) -> Pace {
     Pace {
-        rounds: if ground.full { 40 } else { 8 },
+        rounds: if ground.full { 40 } else { 7 },
         warm_up: 1,
+        burst: 1,
         idle: Duration::from_millis(300),
         at_most: Duration::from_secs(if ground.full { 180 } else { 20 }),
     }

@@ -2,7 +2,11 @@
 //!
 //! All are drawn from the same data, and none adds a number to it.
 
+pub mod date;
+pub mod figure;
+pub mod html;
 pub mod json;
+pub mod markdown;
 pub mod text;
 
 use crate::model::Report;
@@ -13,6 +17,12 @@ use std::path::Path;
 pub fn write(report: &Report, options: &Options) -> Result<(), String> {
     if let Some(file) = &options.json {
         save(file, &json::render(report)?)?;
+    }
+    if let Some(file) = &options.html {
+        save(file, &html::render(report)?)?;
+    }
+    if let Some(file) = &options.markdown {
+        save(file, &markdown::render(report))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The report for a terminal: a table a measure, each peer as a multiple of ours and of the floor.
 
+use crate::budget::Verdict;
 use crate::model::{Curve, Measure, Report, Row};
 use crate::peers::{FLOOR, OURS};
 use std::fmt::Write;
@@ -98,7 +99,13 @@ fn points(text: &mut String, curve: &Curve) {
 
 fn verdicts(text: &mut String, report: &Report) {
     let _ = writeln!(text, "\nbudget (docs/budget.md)");
-    for verdict in &report.budgets {
+    let taken = |verdict: &&Verdict| {
+        report
+            .measures
+            .iter()
+            .any(|measure| measure.id == verdict.promise.measure)
+    };
+    for verdict in report.budgets.iter().filter(taken) {
         let promise = &verdict.promise;
         let against = if promise.against.is_empty() {
             String::new()

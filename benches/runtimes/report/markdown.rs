@@ -1,0 +1,125 @@
+//! The report as Markdown tables, for README and `docs/performance.md`.
+
+use super::figure::{digits, times, with_unit};
+use crate::model::{Curve, Measure, Report, Row};
+use crate::peers::OURS;
+use std::fmt::Write;
+
+pub fn render(report: &Report) -> String {
+    let machine = &report.machine;
+    let mut text = format!(
+        "Measured {} on {} x {}, kernel {}, cgroup {}; medians of interleaved samples with their 95 % intervals.\n",
+        super::date::utc(report.taken_s),
+        machine.cores,
+        machine.processor,
+        machine.kernel,
+        machine.cgroup
+    );
+    for measure in &report.measures {
+        table(&mut text, measure);
+    }
+    for curve in &report.curves {
+        points(&mut text, curve);
+    }
+    budget(&mut text, report);
+    text
+}
+
+fn table(text: &mut String, measure: &Measure) {
+    // Writing to a String can't fail, here and below.
+    let _ = write!(
+        text,
+        "\n### {}\n\n| | median | 95 % interval | against crun-lite |\n|---|---|---|---|\n",
+        measure.title
+    );
+    let ours = measure.rows.iter().find(|row| row.peer == OURS);
+    let ours = ours
+        .and_then(|row| row.summary.as_ref())
+        .map(|summary| summary.median);
+    for row in &measure.rows {
+        table_row(text, measure, row, ours);
+    }
+}
+
+fn table_row(text: &mut String, measure: &Measure, row: &Row, ours: Option<f64>) {
+    let note = row
+        .note
+        .as_deref()
+        .map_or_else(String::new, |note| format!(" ({note})"));
+    let name = cell(&format!("{}{note}", row.peer));
+    let Some(summary) = &row.summary else {
+        let reason = cell(row.failure.as_deref().unwrap_or("no samples"));
+        let _ = writeln!(text, "| {name} | failed: {reason} | | |");
+        return;
+    };
+    let against = ours.filter(|_| row.peer != OURS);
+    let against = against.map_or_else(String::new, |ours| times(summary.median / ours));
+    let _ = writeln!(
+        text,
+        "| {name} | {} | {} to {} | {against} |",
+        with_unit(summary.median, measure.unit),
+        digits(summary.low),
+        digits(summary.high)
+    );
+}
+
+fn points(text: &mut String, curve: &Curve) {
+    let _ = write!(text, "\n### {} ({})\n\n", curve.title, curve.unit.name());
+    let Some(longest) = curve.lines.iter().max_by_key(|line| line.points.len()) else {
+        return;
+    };
+    let heads: Vec<String> = longest
+        .points
+        .iter()
+        .map(|point| point.x.to_string())
+        .collect();
+    let rule = "---|".repeat(heads.len() + 1);
+    let _ = writeln!(
+        text,
+        "| {} | {} |\n|{rule}",
+        curve.x_label,
+        heads.join(" | ")
+    );
+    for line in &curve.lines {
+        let mut cells: Vec<String> = line
+            .points
+            .iter()
+            .map(|point| digits(point.median))
+            .collect();
+        cells.extend(
+            line.failure
+                .as_deref()
+                .map(|reason| format!("failed: {}", cell(reason))),
+        );
+        let _ = writeln!(text, "| {} | {} |", line.peer, cells.join(" | "));
+    }
+}
+
+fn budget(text: &mut String, report: &Report) {
+    text.push_str("\n### Budget\n\n| what | against | measured | bar | reach for | |\n|---|---|---|---|---|---|\n");
+    for verdict in &report.budgets {
+        let promise = &verdict.promise;
+        let show = |value: f64| {
+            verdict
+                .unit
+                .map_or_else(|| digits(value), |unit| with_unit(value, unit))
+        };
+        let measured = verdict.value.map_or_else(
+            || cell(verdict.reason.as_deref().unwrap_or_default()),
+            |value| show(value.value),
+        );
+        let _ = writeln!(
+            text,
+            "| {} | {} | {measured} | {} | {} | {} |",
+            promise.what,
+            promise.against.join(" or "),
+            show(promise.bar),
+            show(promise.reach),
+            verdict.outcome.word()
+        );
+    }
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
