@@ -7,6 +7,7 @@ pub mod cgroup;
 mod display;
 mod field;
 pub mod process;
+pub mod seccomp;
 mod step;
 pub mod validate;
 
