@@ -1,1 +1,0 @@
-//! What the specification requires of a `config.json`, judged before anything is planned.
