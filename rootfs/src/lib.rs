@@ -1,7 +1,9 @@
 //! Everything that decides what a container sees as `/`.
 //!
 //! [`layer`] applies one tar layer under a directory handle; its input is hostile.
+//! [`snapshot`] keeps unpacked layers and stacks them; it describes overlay mounts and never mounts.
 //! [`mount`] turns the runtime-spec's mounts into inert mount operations; it does no I/O.
 
 pub mod layer;
 pub mod mount;
+pub mod snapshot;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 
+use oci::DiffId;
 use rustix::io::Errno;
 
 /// A layer could not be applied.
@@ -97,9 +98,9 @@ pub enum Fault {
     #[error("diffID is {actual}, the image's configuration says {expected}")]
     DiffId {
         /// What the configuration says.
-        expected: String,
+        expected: DiffId,
         /// What was read.
-        actual: String,
+        actual: DiffId,
     },
 }
 

@@ -16,28 +16,30 @@ mod tree;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 
+use oci::DiffId;
+use oci::digest::Algorithm;
+
 pub use error::{Fault, LayerError};
 pub use limits::Limits;
 pub use tree::{Loose, OverlayXattrs};
 
-pub(crate) use archive::Archive;
-pub(crate) use stream::sha256_text;
+pub(crate) use archive::{TarEntry, TarWriter};
+use archive::Archive;
 pub(crate) use tree::{
-    Found, OPAQUE_MARKER, PendingLink, Root, WHITEOUT_PREFIX, copy_metadata, is_whiteout,
-    opaque_name, remove_tree,
+    OPAQUE_MARKER, PendingLink, WHITEOUT_PREFIX, copy_metadata, is_whiteout, read_xattrs, read_xattrs_at, remove_tree,
 };
 
 use limits::within;
 use stream::{Ended, Stream, stream};
-use tree::Unpacker;
+use tree::{Root, Unpacker};
 
 /// How to apply a layer.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// What errors call the layer: its digest, or its place in the image.
     pub label: String,
-    /// The diffID the image's configuration gives, as `sha256:…`; a stream with another one is refused.
-    pub diff_id: Option<String>,
+    /// The diffID the image's configuration gives; a stream with another one is refused.
+    pub diff_id: Option<DiffId>,
     /// Bounds.
     pub limits: Limits,
     /// Which attributes overlayfs will read.
@@ -65,8 +67,8 @@ impl Options {
 /// What a layer turned out to be.
 #[derive(Debug, Clone)]
 pub struct Applied {
-    /// Digest of the uncompressed stream, `sha256:…`.
-    pub diff_id: String,
+    /// Digest of the uncompressed stream.
+    pub diff_id: DiffId,
     /// Uncompressed bytes.
     pub bytes: u64,
     /// Entries in the archive.
@@ -93,7 +95,8 @@ pub fn apply<R: Read + Send>(
 ) -> Result<Applied, LayerError> {
     let (producer, stream) = stream();
     std::thread::scope(|scope| {
-        scope.spawn(move || producer.run(blob, &options.limits));
+        let algorithm = options.diff_id.as_ref().map_or(Algorithm::Sha256, |id| id.0.algorithm());
+        scope.spawn(move || producer.run(blob, algorithm, &options.limits));
         unpack(stream, Root::new(root), options)
     })
 }
@@ -113,7 +116,7 @@ fn unpack(stream: Stream, root: Root, options: &Options) -> Result<Applied, Laye
     filled.map_err(at_entry)?;
     let in_layer = |fault| LayerError::new(&options.label, None, fault);
     let ended = archive.into_stream().drain().map_err(in_layer)?;
-    check_diff_id(&ended, options.diff_id.as_deref()).map_err(in_layer)?;
+    check_diff_id(&ended, options.diff_id.as_ref()).map_err(in_layer)?;
     let unpacked = unpacker.finish().map_err(in_layer)?;
     Ok(Applied {
         diff_id: ended.diff_id,
@@ -142,10 +145,10 @@ fn add_next(
     Ok(true)
 }
 
-fn check_diff_id(ended: &Ended, expected: Option<&str>) -> Result<(), Fault> {
+fn check_diff_id(ended: &Ended, expected: Option<&DiffId>) -> Result<(), Fault> {
     match expected {
-        Some(expected) if expected != ended.diff_id => Err(Fault::DiffId {
-            expected: expected.to_owned(),
+        Some(expected) if *expected != ended.diff_id => Err(Fault::DiffId {
+            expected: expected.clone(),
             actual: ended.diff_id.clone(),
         }),
         _ => Ok(()),

@@ -5,7 +5,8 @@
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use sha2::{Digest as _, Sha256};
+use oci::DiffId;
+use oci::digest::{Algorithm, Hasher};
 
 use super::error::Fault;
 use super::inflate::Inflater;
@@ -17,7 +18,7 @@ const BUFFERS: usize = 6;
 /// What the inflating thread knows when the stream is over.
 #[derive(Debug, Clone)]
 pub(super) struct Ended {
-    pub(super) diff_id: String,
+    pub(super) diff_id: DiffId,
     pub(super) bytes: u64,
 }
 
@@ -70,21 +71,21 @@ pub(super) fn stream() -> (Producer, Stream) {
 
 impl Producer {
     /// Inflates all of `blob`. A send fails only when the reader gave up, and then there is nobody to tell.
-    pub(super) fn run<R: Read>(self, blob: R, limits: &Limits) {
-        if let Err(fault) = self.inflate(blob, limits) {
+    pub(super) fn run<R: Read>(self, blob: R, algorithm: Algorithm, limits: &Limits) {
+        if let Err(fault) = self.inflate(blob, algorithm, limits) {
             let _ = self.chunks.send(Chunk::Failed(fault));
         }
     }
 
-    fn inflate<R: Read>(&self, blob: R, limits: &Limits) -> Result<(), Fault> {
+    fn inflate<R: Read>(&self, blob: R, algorithm: Algorithm, limits: &Limits) -> Result<(), Fault> {
         let mut inflater = Inflater::new(blob, limits)?;
-        let mut hash = Sha256::new();
+        let mut hash = Hasher::new(algorithm);
         let mut bytes = 0;
         while let Ok(mut buffer) = self.spent.recv() {
             buffer.resize(BUFFER_BYTES, 0);
             let filled = inflater.fill(&mut buffer)?;
             if filled == 0 {
-                let diff_id = sha256_text(&hash.finalize());
+                let diff_id = DiffId(hash.finish());
                 let _ = self.chunks.send(Chunk::Ended(Ended { diff_id, bytes }));
                 return Ok(());
             }
@@ -96,17 +97,6 @@ impl Producer {
         }
         Ok(())
     }
-}
-
-/// `sha256:` and 64 hexadecimal digits.
-pub(crate) fn sha256_text(hash: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(7 + 2 * hash.len());
-    text.push_str("sha256:");
-    for byte in hash {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 impl Stream {

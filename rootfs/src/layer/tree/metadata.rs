@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat,
-    fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, fstat, futimens, lremovexattr,
+    fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, fstat, futimens, lgetxattr, llistxattr, lremovexattr,
     lsetxattr, openat, utimensat,
 };
 use rustix::io::Errno;
@@ -13,6 +13,8 @@ use super::whiteout::OverlayXattrs;
 use crate::layer::archive::{Entry, Timestamp};
 use crate::layer::error::Fault;
 
+/// What the kernel allows for a list of names and for one value.
+const XATTR_BYTES: usize = 65536;
 const ACL_ACCESS: &str = "system.posix_acl_access";
 const ACL_DEFAULT: &str = "system.posix_acl_default";
 
@@ -171,7 +173,7 @@ fn proc_path(fd: &impl AsFd) -> String {
 }
 
 /// The attribute that makes a directory hide what is below it.
-pub(crate) fn opaque_name(xattrs: OverlayXattrs) -> &'static str {
+pub(super) fn opaque_name(xattrs: OverlayXattrs) -> &'static str {
     match xattrs {
         OverlayXattrs::Trusted => "trusted.overlay.opaque",
         OverlayXattrs::User => "user.overlay.opaque",
@@ -221,8 +223,33 @@ pub(super) fn clear_xattrs(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
+/// The attributes a layer may say: neither overlayfs' own nor the host's labels.
+pub(crate) fn read_xattrs(fd: impl AsFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+    let fd = fd.as_fd();
+    let names = xattr_names(fd)?.into_iter().filter(|name| !forbidden(name));
+    names.map(|name| xattr(fd, &name).map(|value| (name, value))).collect()
+}
+
+/// The same for what can't be opened.
+pub(crate) fn read_xattrs_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+    let path = [proc_path(&parent).as_bytes(), b"/", name].concat();
+    let mut list = Vec::with_capacity(XATTR_BYTES);
+    match llistxattr(path.as_slice(), rustix::buffer::spare_capacity(&mut list)) {
+        Ok(_) => {}
+        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        Err(errno) => return Err(errno),
+    }
+    let mut xattrs = Vec::new();
+    for name in list.split(|&b| b == 0).filter(|name| !name.is_empty() && !forbidden(name)) {
+        let mut value = Vec::with_capacity(XATTR_BYTES);
+        lgetxattr(path.as_slice(), name, rustix::buffer::spare_capacity(&mut value))?;
+        xattrs.push((name.to_vec(), value));
+    }
+    Ok(xattrs)
+}
+
 fn xattr_names(fd: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut list = Vec::with_capacity(65536);
+    let mut list = Vec::with_capacity(XATTR_BYTES);
     match flistxattr(fd, rustix::buffer::spare_capacity(&mut list)) {
         Ok(_) => Ok(list
             .split(|&b| b == 0)
@@ -235,7 +262,7 @@ fn xattr_names(fd: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
 }
 
 fn xattr(fd: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    let mut value = Vec::with_capacity(65536);
+    let mut value = Vec::with_capacity(XATTR_BYTES);
     fgetxattr(fd, name, rustix::buffer::spare_capacity(&mut value))?;
     Ok(value)
 }

@@ -17,10 +17,9 @@ mod whiteout;
 
 pub use loose::Loose;
 pub(crate) use loose::PendingLink;
-pub(crate) use metadata::{copy_metadata, opaque_name};
-pub(crate) use name::{components, split};
+pub(crate) use metadata::{copy_metadata, read_xattrs, read_xattrs_at};
 pub(crate) use remove::remove_tree;
-pub(crate) use resolve::{Found, Root};
+pub(crate) use resolve::Root;
 pub(crate) use unpack::Unpacker;
 pub use whiteout::OverlayXattrs;
 pub(crate) use whiteout::{OPAQUE_MARKER, WHITEOUT_PREFIX, is_whiteout};

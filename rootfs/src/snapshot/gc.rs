@@ -1,0 +1,66 @@
+//! Removing layers that nothing needs any more. Nothing is removed that a snapshot stands on.
+
+use std::collections::HashSet;
+use std::fs;
+
+use oci::{ChainId, DiffId};
+
+use super::error::{Result, SnapshotError, system};
+use super::lock::{Claim, Gate};
+use super::store::{Snapshots, lock_path, remove_dir};
+
+/// What was removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Layers, by the hexadecimal digits of their diffID.
+    pub layers: Vec<String>,
+    /// Seams, by the hexadecimal digits of their ChainID.
+    pub seams: Vec<String>,
+}
+
+impl Snapshots {
+    /// Removes every layer that is in none of `chains` and under no snapshot. Waits for those who use layers just now.
+    pub fn collect_garbage<'a>(&self, chains: impl IntoIterator<Item = &'a [DiffId]>) -> Result<Removed> {
+        let _gate = Gate::exclusive(&self.root.join("lock"))?;
+        let mut needed = HashSet::new();
+        let mut need = |diff_ids: &[DiffId]| {
+            needed.extend(diff_ids.iter().map(|id| id.0.hex().to_owned()));
+            needed.extend(ChainId::chain(diff_ids).iter().map(|id| format!("seam {}", id.0.hex())));
+        };
+        chains.into_iter().for_each(&mut need);
+        for id in self.list()? {
+            match self.snapshot_record(&id) {
+                Ok(record) => need(&record.diff_ids),
+                Err(SnapshotError::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Removed {
+            seams: self.sweep("seams/sha256", |name| needed.contains(&format!("seam {name}")))?,
+            layers: [
+                self.sweep("layers/sha256", |name| needed.contains(name))?,
+                self.sweep("layers/sha512", |name| needed.contains(name))?,
+            ]
+            .concat(),
+        })
+    }
+
+    fn sweep(&self, below: &str, needed: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+        let dir = self.root.join(below);
+        let mut removed = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(system("read", &dir))? {
+            let name = entry.map_err(system("read", &dir))?.file_name().to_string_lossy().into_owned();
+            if needed(&name) {
+                continue;
+            }
+            // By rename first: half a layer is never seen under its name.
+            let (path, work) = (dir.join(&name), self.work_name("removed"));
+            let _claim = Claim::wait(&lock_path(&work))?;
+            fs::rename(&path, &work).map_err(system("remove", &path))?;
+            remove_dir(&work)?;
+            removed.push(name);
+        }
+        removed.sort();
+        Ok(removed)
+    }
+}

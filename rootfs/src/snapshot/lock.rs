@@ -1,0 +1,81 @@
+//! Who works on what: locked files that end with the process that holds them, so that nothing outlives a `kill -9`.
+//!
+//! A lock counts only while its file still has its name: the last holder removes it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::error::{Result, system};
+
+/// The right to make or remove one thing. Held until dropped.
+pub(super) struct Claim {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Claim {
+    /// Waits until nobody else has it.
+    pub(super) fn wait(path: &Path) -> Result<Self> {
+        loop {
+            let file = open(path)?;
+            file.lock().map_err(system("lock", path))?;
+            if still_named(&file, path) {
+                return Ok(Self { path: path.to_owned(), _file: file });
+            }
+        }
+    }
+
+    /// Nothing when somebody else has it.
+    pub(super) fn take(path: &Path) -> Result<Option<Self>> {
+        let file = open(path)?;
+        match file.try_lock() {
+            Ok(()) if still_named(&file, path) => Ok(Some(Self { path: path.to_owned(), _file: file })),
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(system("lock", path)(error)),
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Still locked: whoever waits finds the name gone and makes the file again.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Keeps layers from being removed while they are looked up and put to use, or everybody out while they are removed.
+pub(super) struct Gate(#[expect(dead_code, reason = "closing it unlocks")] File);
+
+impl Gate {
+    pub(super) fn shared(path: &Path) -> Result<Self> {
+        let file = open(path)?;
+        file.lock_shared().map_err(system("lock", path))?;
+        Ok(Self(file))
+    }
+
+    pub(super) fn exclusive(path: &Path) -> Result<Self> {
+        let file = open(path)?;
+        file.lock().map_err(system("lock", path))?;
+        Ok(Self(file))
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(system("open", path))
+}
+
+fn still_named(file: &File, path: &Path) -> bool {
+    let identity = |meta: &fs::Metadata| (meta.dev(), meta.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(ours), Ok(named)) => identity(&ours) == identity(&named),
+        _ => false,
+    }
+}

@@ -1,0 +1,49 @@
+//! Layers on disk, stacked: unpacked once, shared by all, with one writable directory a container.
+//!
+//! ```text
+//! layers/sha256/DIFFID/{fs,layer.json,loose}   one unpacked layer, whatever is below it
+//! seams/sha256/CHAINID/fs                      what a layer leaves to those below it: seam.rs
+//! snapshots/ID/{upper,work,root,snapshot.json} a container's own directories
+//! work/                                        being made or removed; what no process holds is removed by the next
+//! lock                                         shared to use layers, exclusive to remove them
+//! ```
+//! Everything appears under its name by `rename`, complete. Snapshots *return* mounts, they never mount.
+
+mod commit;
+mod error;
+mod gc;
+mod lock;
+mod merged;
+mod mounts;
+mod seam;
+mod store;
+#[cfg(test)]
+mod tests;
+mod unpack;
+
+pub use commit::{Committed, Compression};
+pub use error::{Result, SnapshotError};
+pub use gc::Removed;
+pub use mounts::{OverlayMount, Parameter};
+pub use store::Snapshots;
+pub use unpack::{LayerBlob, UnpackOptions};
+
+use oci::{ChainId, DiffId};
+
+/// Layers that belong on top of each other, the lowest first, all unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    diff_ids: Vec<DiffId>,
+}
+
+impl Chain {
+    /// The layers' diffIDs, the lowest first.
+    pub fn diff_ids(&self) -> &[DiffId] {
+        &self.diff_ids
+    }
+
+    /// The identity of all of it; none without layers.
+    pub fn id(&self) -> Option<ChainId> {
+        ChainId::chain(&self.diff_ids).pop()
+    }
+}

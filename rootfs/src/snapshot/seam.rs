@@ -1,0 +1,258 @@
+//! Seams: what a layer says only in terms of the layers below it, made as one more small layer on top of it.
+//!
+//! Three things need one. A directory that the layer uses without listing it keeps the looks it has below. Where it is a
+//! link below, what the layer puts in it goes where the link leads. A hard link to a file of a lower layer is made by
+//! linking that very inode: no copy, and both names are one file. The layer itself stays as it is, shared by all chains.
+
+use std::collections::{BTreeMap, HashSet};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use oci::DiffId;
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps, fstat, linkat, mkdirat, openat, statat, utimensat,
+};
+use rustix::io::Errno;
+
+use super::error::{Result, SnapshotError};
+use super::merged::{Merged, Node, is_link, is_opaque};
+use crate::layer::{Fault, LayerError, Loose, PendingLink, copy_metadata};
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+
+/// Ties the loose ends of the layer in `layer` to `below` (the topmost first), into the empty directory `seam`.
+pub(super) fn tie(id: &DiffId, loose: &Loose, layer: &Path, below: &[PathBuf], seam: &Path) -> Result<()> {
+    let open = || -> std::result::Result<Seam<'_>, Errno> {
+        let mut all = vec![seam.to_owned(), layer.to_owned()];
+        all.extend_from_slice(below);
+        Ok(Seam {
+            below: Merged::open(below)?,
+            all: Merged::open(&all)?,
+            layer: open_root(layer)?,
+            root: open_root(seam)?,
+            implicit: loose.implicit.iter().map(Vec::as_slice).collect(),
+            moved: BTreeMap::new(),
+            made: Vec::new(),
+        })
+    };
+    let label = id.to_string();
+    let failed = |path: &[u8], operation| {
+        let (label, path) = (label.clone(), path.to_vec());
+        move |errno| {
+            let fault = Fault::System { operation, path: path.clone(), errno };
+            SnapshotError::from(LayerError::new(&label, Some(path), fault))
+        }
+    };
+    let mut seam = open().map_err(failed(b".", "open the layers around"))?;
+    for path in &loose.implicit {
+        seam.settle(path).map_err(failed(path, "tie to the layers below"))?;
+    }
+    for link in &loose.links {
+        if !seam.link(link).map_err(failed(&link.path, "link to a file of a layer below"))? {
+            let fault = Fault::LinkTarget(link.target.clone());
+            return Err(LayerError::new(&id.to_string(), Some(link.path.clone()), fault).into());
+        }
+    }
+    seam.restore_times().map_err(failed(b".", "set times"))
+}
+
+struct Seam<'l> {
+    below: Merged,
+    /// The seam, the layer and all below.
+    all: Merged,
+    layer: OwnedFd,
+    root: OwnedFd,
+    implicit: HashSet<&'l [u8]>,
+    /// Directories of the layer that are links below, and where those lead.
+    moved: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Directories of the seam and the times they shall have.
+    made: Vec<(Vec<u8>, Timestamps)>,
+}
+
+type Done<T> = std::result::Result<T, Errno>;
+
+impl Seam<'_> {
+    /// An implicit directory: what is it below?
+    fn settle(&mut self, path: &[u8]) -> Done<()> {
+        if self.is_moved(path) || self.is_hidden(path)? {
+            return Ok(());
+        }
+        match self.below.find(path)? {
+            None => Ok(()),
+            Some(Node::Directory(parts)) => self.directory(path, Some(&parts[0])).map(drop),
+            Some(Node::Other { dir, name, stat }) if is_link(&stat) => {
+                let target = self.below.resolve(path)?.ok_or(Errno::NOTDIR)?;
+                let (parent, base) = self.parent(path)?;
+                linkat(&dir, name.as_slice(), &parent, base, AtFlags::empty())?;
+                self.moved.insert(path.to_vec(), target.clone());
+                self.graft(path, &target)
+            }
+            Some(Node::Other { .. }) => Err(Errno::NOTDIR),
+        }
+    }
+
+    /// Puts what the layer has in directory `from` into `to` as well.
+    fn graft(&mut self, from: &[u8], to: &[u8]) -> Done<()> {
+        let source = open_below(&self.layer, from)?;
+        let mut hides = is_opaque(&source);
+        let below = match (self.below.find(to)?, self.implicit.contains(from)) {
+            (Some(Node::Directory(mut parts)), true) => parts.drain(..).next(),
+            (Some(Node::Other { stat, .. }), true) if is_link(&stat) => {
+                let target = self.below.resolve(to)?.ok_or(Errno::NOTDIR)?;
+                self.moved.insert(from.to_vec(), target.clone());
+                return self.graft(from, &target);
+            }
+            (Some(Node::Other { .. }), true) => return Err(Errno::NOTDIR),
+            (found, _) => {
+                hides |= matches!(found, Some(Node::Other { .. }));
+                None
+            }
+        };
+        let target = self.directory(to, Some(below.as_ref().unwrap_or(&source)))?;
+        if hides {
+            copy_opaque(&source, &target)?;
+        }
+        for entry in Dir::read_from(&source)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let stat = statat(&source, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                self.graft(&join(from, name), &join(to, name))?;
+            } else {
+                linkat(&source, name, &target, name, AtFlags::empty())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a link to what the layer, or one below it, has as the target. False when none has.
+    fn link(&mut self, link: &PendingLink) -> Done<bool> {
+        let path = self.moved_path(&link.path);
+        let visible = match self.all.find(&link.target)? {
+            // Deleted by this very layer: then the one below is meant.
+            None => self.below.find(&link.target)?,
+            found => found,
+        };
+        let Some(Node::Other { dir, name, .. }) = visible else {
+            return Ok(false);
+        };
+        let (parent, base) = self.parent(&path)?;
+        linkat(&dir, name.as_slice(), &parent, base, AtFlags::empty())?;
+        Ok(true)
+    }
+
+    /// The seam's directory for the parent of `path`, and the last component.
+    fn parent<'p>(&mut self, path: &'p [u8]) -> Done<(OwnedFd, &'p [u8])> {
+        match path.iter().rposition(|&b| b == b'/') {
+            Some(slash) => Ok((self.directory(&path[..slash], None)?, &path[slash + 1..])),
+            None => Ok((openat(&self.root, ".", DIRECTORY, Mode::empty())?, path)),
+        }
+    }
+
+    /// The seam's directory `path`, looking like `like`, else like it looks without the seam.
+    fn directory(&mut self, path: &[u8], like: Option<&OwnedFd>) -> Done<OwnedFd> {
+        if path.is_empty() {
+            return openat(&self.root, ".", DIRECTORY, Mode::empty());
+        }
+        let (parent, name) = self.parent(path)?;
+        let looks = match like {
+            Some(_) => None,
+            None => self.looks(path)?,
+        };
+        match mkdirat(&parent, name, Mode::RWXU) {
+            Ok(()) => {}
+            Err(Errno::EXIST) if like.is_none() => return openat(&parent, name, DIRECTORY, Mode::empty()),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        let made = openat(&parent, name, DIRECTORY, Mode::empty())?;
+        if let Some(like) = like.or(looks.as_ref()) {
+            copy_metadata(like, &made)?;
+            let stat = fstat(like)?;
+            let mtime = Timespec { tv_sec: stat.st_mtime as i64, tv_nsec: stat.st_mtime_nsec as i64 };
+            self.made.push((path.to_vec(), Timestamps { last_access: mtime, last_modification: mtime }));
+        }
+        Ok(made)
+    }
+
+    /// The directory whose metadata `path` shows: the layer's own if it lists it, else the one below.
+    fn looks(&self, path: &[u8]) -> Done<Option<OwnedFd>> {
+        let own = open_below(&self.layer, path).ok();
+        if own.is_some() && !self.implicit.contains(path) {
+            return Ok(own);
+        }
+        match self.below.find(path)? {
+            Some(Node::Directory(mut parts)) if !parts.is_empty() => Ok(Some(parts.swap_remove(0))),
+            _ => Ok(own),
+        }
+    }
+
+    /// True when the layer itself hides what is below `path`.
+    fn is_hidden(&self, path: &[u8]) -> Done<bool> {
+        for (at, _) in path.iter().enumerate().filter(|&(_, &b)| b == b'/') {
+            if is_opaque(open_below(&self.layer, &path[..at])?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_moved(&self, path: &[u8]) -> bool {
+        self.moved.keys().any(|moved| below(path, moved).is_some())
+    }
+
+    fn moved_path(&self, path: &[u8]) -> Vec<u8> {
+        let longest = self.moved.iter().rev().find_map(|(from, to)| below(path, from).map(|rest| [to, rest].concat()));
+        longest.unwrap_or_else(|| path.to_vec())
+    }
+
+    /// Filling the directories changed their times.
+    fn restore_times(&self) -> Done<()> {
+        for (path, times) in self.made.iter().rev() {
+            let dir = open_below(&self.root, path)?;
+            utimensat(&dir, ".", times, AtFlags::empty())?;
+        }
+        Ok(())
+    }
+}
+
+/// What is left of `path` inside directory `dir`, with its slash; empty for the directory itself.
+fn below<'p>(path: &'p [u8], dir: &[u8]) -> Option<&'p [u8]> {
+    path.strip_prefix(dir).filter(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
+fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
+    if parent.is_empty() { name.to_vec() } else { [parent, b"/", name].concat() }
+}
+
+fn open_root(path: &Path) -> Done<OwnedFd> {
+    openat(rustix::fs::CWD, path, DIRECTORY, Mode::empty())
+}
+
+/// Opens a directory by its real name: no component may be a link.
+fn open_below(root: &OwnedFd, path: &[u8]) -> Done<OwnedFd> {
+    let mut here = openat(root, ".", DIRECTORY, Mode::empty())?;
+    for part in path.split(|&b| b == b'/').filter(|part| !part.is_empty()) {
+        here = openat(&here, part, DIRECTORY, Mode::empty())?;
+    }
+    Ok(here)
+}
+
+/// Makes `to` opaque by the attribute that `from` has, or by both when it has none.
+fn copy_opaque(from: impl AsFd, to: impl AsFd) -> Done<()> {
+    use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
+    let (from, to) = (from.as_fd(), to.as_fd());
+    let names = ["trusted.overlay.opaque", "user.overlay.opaque"];
+    let had = names.iter().find(|name| fgetxattr(from, **name, &mut [0u8; 1][..]).is_ok());
+    match had {
+        Some(name) => fsetxattr(to, *name, b"y", XattrFlags::empty()),
+        None => names
+            .iter()
+            .map(|name| fsetxattr(to, *name, b"y", XattrFlags::empty()))
+            .fold(Err(Errno::PERM), |any, done| any.or(done)),
+    }
+}

@@ -1,0 +1,299 @@
+//! The directories on disk and the verbs of a snapshot's life: prepare, view, mounts, remove.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use oci::{ChainId, DiffId};
+use serde::{Deserialize, Serialize};
+
+use super::Chain;
+use super::error::{Result, SnapshotError, errno, system};
+use super::lock::{Claim, Gate};
+use super::mounts::OverlayMount;
+use crate::layer::{Loose, OverlayXattrs, copy_metadata, remove_tree};
+
+const LOCK_SUFFIX: &str = ".lock";
+
+/// All unpacked layers and all snapshots below one directory.
+#[derive(Debug, Clone)]
+pub struct Snapshots {
+    pub(super) root: PathBuf,
+    pub(super) overlay_xattrs: OverlayXattrs,
+}
+
+/// What is kept beside an unpacked layer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct LayerRecord {
+    pub(super) bytes: u64,
+    pub(super) entries: u64,
+    /// The layer says what the root directory is like.
+    pub(super) root_listed: bool,
+    /// Nothing below the layer is visible.
+    pub(super) opaque_root: bool,
+    /// There is a file `loose` too.
+    pub(super) has_loose_ends: bool,
+}
+
+/// What is kept beside a snapshot's directories.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SnapshotRecord {
+    pub(super) diff_ids: Vec<DiffId>,
+    pub(super) read_only: bool,
+    pub(super) volatile: bool,
+}
+
+impl Snapshots {
+    /// Opens the store, makes what is missing of it, and removes what killed processes left half-made.
+    pub fn open(root: impl Into<PathBuf>, overlay_xattrs: OverlayXattrs) -> Result<Self> {
+        let store = Self { root: root.into(), overlay_xattrs };
+        for dir in ["layers/sha256", "layers/sha512", "seams/sha256", "snapshots", "work"] {
+            make_private(&store.root.join(dir))?;
+        }
+        store.remove_junk()?;
+        Ok(store)
+    }
+
+    /// The chain of these layers, the lowest first, when all are unpacked.
+    pub fn chain(&self, diff_ids: &[DiffId]) -> Result<Chain> {
+        for (diff_id, chain_id) in diff_ids.iter().zip(ChainId::chain(diff_ids)) {
+            let record = self.layer_record(diff_id)?;
+            if record.has_loose_ends && !self.seam_dir(&chain_id).is_dir() {
+                return Err(SnapshotError::NotUnpacked(diff_id.to_string()));
+            }
+        }
+        Ok(Chain { diff_ids: diff_ids.to_vec() })
+    }
+
+    /// A writable snapshot on top of a chain, named `id`: the container's own copy of the image, of nothing but an
+    /// empty directory. `volatile` is for those whose changes need not survive a power cut.
+    pub fn prepare(&self, id: &str, chain: &Chain, volatile: bool) -> Result<OverlayMount> {
+        let record = SnapshotRecord { diff_ids: chain.diff_ids.clone(), read_only: false, volatile };
+        self.create(id, &record, &["upper", "work"])
+    }
+
+    /// A read-only snapshot of a chain, named `id`.
+    pub fn view(&self, id: &str, chain: &Chain) -> Result<OverlayMount> {
+        let record = SnapshotRecord { diff_ids: chain.diff_ids.clone(), read_only: true, volatile: false };
+        self.create(id, &record, &["root"])
+    }
+
+    /// What to mount for a snapshot made earlier.
+    pub fn mounts(&self, id: &str) -> Result<OverlayMount> {
+        let record = self.snapshot_record(id)?;
+        self.describe(id, &record)
+    }
+
+    /// Removes a snapshot and what was written in it. It must not be mounted.
+    pub fn remove(&self, id: &str) -> Result<()> {
+        let (path, work) = (self.snapshot_dir(id)?, self.work_name("removed"));
+        let _claim = Claim::wait(&lock_path(&work))?;
+        match fs::rename(&path, &work) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(SnapshotError::Missing(id.to_owned())),
+            Err(error) => Err(system("remove", &path)(error)),
+            Ok(()) => remove_dir(&work),
+        }
+    }
+
+    /// The snapshots there are.
+    pub fn list(&self) -> Result<Vec<String>> {
+        let dir = self.root.join("snapshots");
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(system("read", &dir))? {
+            let name = entry.map_err(system("read", &dir))?.file_name();
+            names.extend(name.to_str().map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn create(&self, id: &str, record: &SnapshotRecord, dirs: &[&str]) -> Result<OverlayMount> {
+        let _gate = self.gate()?;
+        let path = self.snapshot_dir(id)?;
+        let work = self.work_name("snapshot");
+        let _claim = Claim::wait(&lock_path(&work))?;
+        make_private(&work)?;
+        let chain = self.chain(&record.diff_ids)?;
+        for dir in dirs {
+            make_private(&work.join(dir))?;
+        }
+        self.like_root(&chain, &work.join(dirs[0]))?;
+        write_json(&work.join("snapshot.json"), record)?;
+        match fs::rename(&work, &path) {
+            Ok(()) => self.describe(id, record),
+            Err(error) => {
+                remove_dir(&work)?;
+                Err(match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+                    Some(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST) => SnapshotError::Exists(id.to_owned()),
+                    _ => system("rename to", &path)(error),
+                })
+            }
+        }
+    }
+
+    /// The topmost directory decides what `/` itself looks like: it must look as the image says.
+    fn like_root(&self, chain: &Chain, dir: &Path) -> Result<()> {
+        let to = open_dir(dir)?;
+        for diff_id in chain.diff_ids.iter().rev() {
+            if self.layer_record(diff_id)?.root_listed {
+                let from = self.layer_dir(diff_id).join("fs");
+                return copy_metadata(open_dir(&from)?, to).map_err(errno("copy metadata to", dir));
+            }
+        }
+        rustix::fs::fchmod(to, rustix::fs::Mode::from_raw_mode(0o755)).map_err(errno("chmod", dir))
+    }
+
+    fn describe(&self, id: &str, record: &SnapshotRecord) -> Result<OverlayMount> {
+        let path = self.snapshot_dir(id)?;
+        let mut lowers = self.lowers(&record.diff_ids)?;
+        let writable = |name: &str| (!record.read_only).then(|| path.join(name));
+        if record.read_only || lowers.is_empty() {
+            // Without an upper directory overlayfs wants two lower ones, and with one it wants one.
+            lowers.insert(0, self.bottom(record, &path)?);
+        }
+        Ok(OverlayMount {
+            lowers,
+            upper: writable("upper"),
+            work: writable("work"),
+            userxattr: self.overlay_xattrs == OverlayXattrs::User,
+            volatile: record.volatile,
+        })
+    }
+
+    fn bottom(&self, record: &SnapshotRecord, snapshot: &Path) -> Result<PathBuf> {
+        let dir = snapshot.join(if record.read_only { "root" } else { "empty" });
+        make_private(&dir)?;
+        Ok(dir)
+    }
+
+    /// Directories to stack, the topmost first.
+    pub(super) fn lowers(&self, diff_ids: &[DiffId]) -> Result<Vec<PathBuf>> {
+        let chain_ids = ChainId::chain(diff_ids);
+        let mut lowers: Vec<PathBuf> = Vec::new();
+        for (diff_id, chain_id) in diff_ids.iter().zip(&chain_ids).rev() {
+            let record = self.layer_record(diff_id)?;
+            let seam = self.seam_dir(chain_id).join("fs");
+            if record.has_loose_ends && seam.is_dir() {
+                lowers.push(seam);
+            }
+            let fs = self.layer_dir(diff_id).join("fs");
+            // A layer that comes again higher up adds nothing here: all it says is said there. overlayfs refuses it twice.
+            if !lowers.contains(&fs) {
+                lowers.push(fs);
+            }
+            if record.opaque_root {
+                break;
+            }
+        }
+        Ok(lowers)
+    }
+
+    pub(super) fn layer_dir(&self, diff_id: &DiffId) -> PathBuf {
+        self.root.join("layers").join(diff_id.0.algorithm().name()).join(diff_id.0.hex())
+    }
+
+    pub(super) fn seam_dir(&self, chain_id: &ChainId) -> PathBuf {
+        self.root.join("seams").join(chain_id.0.algorithm().name()).join(chain_id.0.hex())
+    }
+
+    pub(super) fn snapshot_dir(&self, id: &str) -> Result<PathBuf> {
+        let letter = |c: char| c.is_ascii_alphanumeric();
+        let valid = id.starts_with(letter)
+            && id.len() <= 200
+            && id.chars().all(|c| letter(c) || matches!(c, '_' | '+' | '-' | '.'));
+        if valid { Ok(self.root.join("snapshots").join(id)) } else { Err(SnapshotError::Name(id.to_owned())) }
+    }
+
+    pub(super) fn layer_record(&self, diff_id: &DiffId) -> Result<LayerRecord> {
+        let path = self.layer_dir(diff_id).join("layer.json");
+        match read_json(&path) {
+            Ok(None) => Err(SnapshotError::NotUnpacked(diff_id.to_string())),
+            Ok(Some(record)) => Ok(record),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn loose_ends(&self, diff_id: &DiffId) -> Result<Loose> {
+        let path = self.layer_dir(diff_id).join("loose");
+        let bytes = fs::read(&path).map_err(system("read", &path))?;
+        Loose::from_bytes(&bytes).ok_or(SnapshotError::Damaged(path))
+    }
+
+    pub(super) fn snapshot_record(&self, id: &str) -> Result<SnapshotRecord> {
+        let path = self.snapshot_dir(id)?.join("snapshot.json");
+        read_json(&path)?.ok_or_else(|| SnapshotError::Missing(id.to_owned()))
+    }
+
+    /// Layers stay while this is held.
+    pub(super) fn gate(&self) -> Result<Gate> {
+        Gate::shared(&self.root.join("lock"))
+    }
+
+    /// A name below `work/` that nobody else has.
+    pub(super) fn work_name(&self, kind: &str) -> PathBuf {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        self.root.join("work").join(format!("{kind}-{}-{}-{count}", std::process::id(), now.as_nanos()))
+    }
+
+    fn remove_junk(&self) -> Result<()> {
+        let dir = self.root.join("work");
+        for entry in fs::read_dir(&dir).map_err(system("read", &dir))? {
+            let name = entry.map_err(system("read", &dir))?.file_name();
+            let text = name.to_string_lossy();
+            let name = text.strip_suffix(LOCK_SUFFIX).unwrap_or(&text);
+            let path = dir.join(name);
+            if let Some(_claim) = Claim::take(&lock_path(&path))? {
+                remove_dir(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The file to lock for the work directory `path`.
+pub(super) fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(LOCK_SUFFIX);
+    PathBuf::from(name)
+}
+
+pub(super) fn make_private(path: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(system("create", path))
+}
+
+pub(super) fn open_dir(path: &Path) -> Result<File> {
+    File::open(path).map_err(system("open", path))
+}
+
+/// Removes a directory of the store with all it holds; one that is gone is fine.
+pub(super) fn remove_dir(path: &Path) -> Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
+    let name: &OsStr = name;
+    match remove_tree(open_dir(parent)?, name.as_bytes(), &mut |_| ()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(error) => Err(errno("remove", path)(error)),
+    }
+}
+
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let bytes = serde_json::to_vec(value).map_err(system("encode", path))?;
+    fs::write(path, bytes).map_err(system("write", path))
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|_| SnapshotError::Damaged(path.to_owned()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(system("read", path)(error)),
+    }
+}
