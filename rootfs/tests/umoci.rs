@@ -18,7 +18,9 @@ fn unpack(store: &Snapshots, layers: &[Vec<u8>]) -> Chain {
         .iter()
         .map(|layer| LayerBlob {
             diff_id: oci::DiffId(oci::Digest::of(layer)),
-            open: Box::new(move || Ok(Box::new(std::io::Cursor::new(gzip(layer))) as Box<dyn Read + Send>)),
+            open: Box::new(move || {
+                Ok(Box::new(std::io::Cursor::new(gzip(layer))) as Box<dyn Read + Send>)
+            }),
         })
         .collect();
     store.unpack(&blobs, &UnpackOptions::default()).unwrap()
@@ -44,12 +46,32 @@ fn compare_but(layers: &[Vec<u8>], but: &str) {
     let chain = unpack(&store, layers);
     let theirs = describe(&theirs);
     for writable in [true, false] {
-        let overlay = if writable { store.prepare("c", &chain, false) } else { store.view("v", &chain) }.unwrap();
+        let overlay = if writable {
+            store.prepare("c", &chain, false)
+        } else {
+            store.view("v", &chain)
+        }
+        .unwrap();
         let ours = with_overlay(&overlay, &ground.path().join("mnt"), describe);
         let compared = |lines: &[String]| -> Vec<String> {
             let but = format!("{but} ");
-            let timeless = |line: &String| line.split(' ').enumerate().filter(|(at, _)| *at != 4).map(|(_, w)| w).collect();
-            lines.iter().map(|line| if line.starts_with(&but) { timeless(line) } else { line.clone() }).collect()
+            let timeless = |line: &String| {
+                line.split(' ')
+                    .enumerate()
+                    .filter(|(at, _)| *at != 4)
+                    .map(|(_, w)| w)
+                    .collect()
+            };
+            lines
+                .iter()
+                .map(|line| {
+                    if line.starts_with(&but) {
+                        timeless(line)
+                    } else {
+                        line.clone()
+                    }
+                })
+                .collect()
         };
         assert_same(&compared(&ours), &compared(&theirs));
     }
@@ -83,10 +105,16 @@ fn one_layer_of_everything() {
     let mut items = base();
     items.extend([
         dir("data/").owner(1000, 1001).mode(0o700),
-        file("data/owned", "x").owner(65534, 4_000_000_000).mode(0o600),
+        file("data/owned", "x")
+            .owner(65534, 4_000_000_000)
+            .mode(0o600),
         file("data/setgid", "x").mode(0o2711).owner(5, 6),
-        file("data/capable", "x").mode(0o755).xattr("security.capability", cap),
-        file("data/attributes", "x").xattr("user.a", "value").xattr("user.binary", b"\0\xff\n="),
+        file("data/capable", "x")
+            .mode(0o755)
+            .xattr("security.capability", cap),
+        file("data/attributes", "x")
+            .xattr("user.a", "value")
+            .xattr("user.binary", b"\0\xff\n="),
         dir("data/attributes.d/").xattr("user.d", "on a directory"),
         file("data/acl", "x").xattr("system.posix_acl_access", acl),
         dir("data/inherit/").xattr("system.posix_acl_default", acl),
@@ -98,7 +126,8 @@ fn one_layer_of_everything() {
         item(b'6', "data/fifo").mode(0o622).owner(1, 2),
         file("data/nanos", "x").pax("mtime", "1700000000.123456789"),
         file("data/zero", "").mtime(0),
-        file(format!("data/{}", "n".repeat(150)), "no").pax("path", format!("data/{}", "long/".repeat(60) + "name")),
+        file(format!("data/{}", "n".repeat(150)), "no")
+            .pax("path", format!("data/{}", "long/".repeat(60) + "name")),
         symlink("data/longlink", "x").pax("linkpath", "t/".repeat(200)),
         hard_link("data/again", "data/owned"),
         hard_link("data/symlink-again", "bin"),
@@ -139,21 +168,36 @@ fn upper_layers_change_delete_and_replace() {
 #[test]
 fn a_deleted_name_made_again_as_a_directory_shows_nothing_old() {
     for order in [[0, 1, 2], [1, 2, 0], [1, 0, 2]] {
-        let items = [file(".wh.var", ""), dir("var/").mode(0o710), file("var/new", "n")];
-        compare_but(&[archive(base()), archive(order.map(|at| items[at].clone()))], "./var");
+        let items = [
+            file(".wh.var", ""),
+            dir("var/").mode(0o710),
+            file("var/new", "n"),
+        ];
+        compare_but(
+            &[archive(base()), archive(order.map(|at| items[at].clone()))],
+            "./var",
+        );
     }
 }
 
 #[test]
 fn a_root_without_anything_below() {
-    let second = archive([file(".wh..wh..opq", ""), file("alone", "x"), dir("./").mode(0o700)]);
+    let second = archive([
+        file(".wh..wh..opq", ""),
+        file("alone", "x"),
+        dir("./").mode(0o700),
+    ]);
     compare(&[archive(base()), second.clone(), archive([file("etc2", "")])]);
     compare(&[archive(base()), second]);
 }
 
 #[test]
 fn parents_that_are_not_listed_look_as_below() {
-    let second = archive([file("usr/lib/x", "x"), file("tmp/y", "y"), file("var/cache/.wh.a", "")]);
+    let second = archive([
+        file("usr/lib/x", "x"),
+        file("tmp/y", "y"),
+        file("var/cache/.wh.a", ""),
+    ]);
     compare(&[archive(base()), second]);
 }
 
@@ -200,5 +244,8 @@ fn a_debian_root() {
     let Some(path) = std::env::var_os("CRUN_LITE_TEST_ROOT_TAR") else {
         return;
     };
-    compare(&[fs::read(path).unwrap(), archive([dir("etc/"), file("etc/.wh.passwd", "")])]);
+    compare(&[
+        fs::read(path).unwrap(),
+        archive([dir("etc/"), file("etc/.wh.passwd", "")]),
+    ]);
 }

@@ -23,10 +23,11 @@ pub use error::{Fault, LayerError};
 pub use limits::Limits;
 pub use tree::{Loose, OverlayXattrs};
 
-pub(crate) use archive::{TarEntry, TarWriter};
 use archive::Archive;
+pub(crate) use archive::{TarEntry, TarWriter};
 pub(crate) use tree::{
-    OPAQUE_MARKER, PendingLink, WHITEOUT_PREFIX, copy_metadata, is_whiteout, read_xattrs, read_xattrs_at, remove_tree,
+    OPAQUE_MARKER, PendingLink, WHITEOUT_PREFIX, copy_metadata, is_whiteout, read_xattrs,
+    read_xattrs_at, remove_tree,
 };
 
 use limits::within;
@@ -95,7 +96,10 @@ pub fn apply<R: Read + Send>(
 ) -> Result<Applied, LayerError> {
     let (producer, stream) = stream();
     std::thread::scope(|scope| {
-        let algorithm = options.diff_id.as_ref().map_or(Algorithm::Sha256, |id| id.0.algorithm());
+        let algorithm = options
+            .diff_id
+            .as_ref()
+            .map_or(Algorithm::Sha256, |id| id.0.algorithm());
         scope.spawn(move || producer.run(blob, algorithm, &options.limits));
         unpack(stream, Root::new(root), options)
     })

@@ -77,7 +77,12 @@ impl Producer {
         }
     }
 
-    fn inflate<R: Read>(&self, blob: R, algorithm: Algorithm, limits: &Limits) -> Result<(), Fault> {
+    fn inflate<R: Read>(
+        &self,
+        blob: R,
+        algorithm: Algorithm,
+        limits: &Limits,
+    ) -> Result<(), Fault> {
         let mut inflater = Inflater::new(blob, limits)?;
         let mut hash = Hasher::new(algorithm);
         let mut bytes = 0;

@@ -12,13 +12,17 @@ use std::path::Path;
 use flate2::write::GzEncoder;
 use oci::digest::{Algorithm, Hasher};
 use oci::{DiffId, Digest};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fgetxattr, openat, readlinkat, statat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, Stat, fgetxattr, openat, readlinkat, statat,
+};
 use rustix::io::Errno;
 
 use super::error::{Result, SnapshotError, system};
 use super::merged::is_opaque;
 use super::store::{Snapshots, open_dir};
-use crate::layer::{OPAQUE_MARKER, TarEntry, TarWriter, WHITEOUT_PREFIX, is_whiteout, read_xattrs, read_xattrs_at};
+use crate::layer::{
+    OPAQUE_MARKER, TarEntry, TarWriter, WHITEOUT_PREFIX, is_whiteout, read_xattrs, read_xattrs_at,
+};
 
 /// How the new layer is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +48,29 @@ pub struct Committed {
 
 impl Snapshots {
     /// Writes what changed in a snapshot to `out`, as the blob of a layer that goes on top of the snapshot's chain.
-    pub fn commit<W: Write>(&self, id: &str, compression: Compression, out: W) -> Result<Committed> {
+    pub fn commit<W: Write>(
+        &self,
+        id: &str,
+        compression: Compression,
+        out: W,
+    ) -> Result<Committed> {
         if self.snapshot_record(id)?.read_only {
-            return Err(SnapshotError::Refused(format!("snapshot {id} is read-only: nothing can have changed")));
+            return Err(SnapshotError::Refused(format!(
+                "snapshot {id} is read-only: nothing can have changed"
+            )));
         }
         let upper = self.snapshot_dir(id)?.join("upper");
         let blob = Hashing::new(out);
         match compression {
             Compression::None => write_layer(&upper, blob, Ok),
-            Compression::Gzip => write_layer(&upper, GzEncoder::new(blob, flate2::Compression::new(6)), GzEncoder::finish),
+            Compression::Gzip => write_layer(
+                &upper,
+                GzEncoder::new(blob, flate2::Compression::new(6)),
+                GzEncoder::finish,
+            ),
             Compression::Zstd => {
-                let encoder = zstd::stream::write::Encoder::new(blob, 3).map_err(system("start zstd for", &upper))?;
+                let encoder = zstd::stream::write::Encoder::new(blob, 3)
+                    .map_err(system("start zstd for", &upper))?;
                 write_layer(&upper, encoder, zstd::stream::write::Encoder::finish)
             }
         }
@@ -68,19 +84,31 @@ fn write_layer<P: Write, W: Write>(
 ) -> Result<Committed> {
     let tar = walk(upper, Hashing::new(packer))?;
     let (diff_id, _, packer) = tar.finish();
-    let (digest, size, mut out) = finish(packer).map_err(system("write the layer of", upper))?.finish();
+    let (digest, size, mut out) = finish(packer)
+        .map_err(system("write the layer of", upper))?
+        .finish();
     out.flush().map_err(system("write the layer of", upper))?;
-    Ok(Committed { digest, size, diff_id: DiffId(diff_id) })
+    Ok(Committed {
+        digest,
+        size,
+        diff_id: DiffId(diff_id),
+    })
 }
 
 fn walk<W: Write>(upper: &Path, out: W) -> Result<W> {
-    let mut walk = Walk { writer: TarWriter::new(out), links: HashMap::new() };
+    let mut walk = Walk {
+        writer: TarWriter::new(out),
+        links: HashMap::new(),
+    };
     let root = OwnedFd::from(open_dir(upper)?);
-    walk.directory(&root, b"").map_err(|Stopped { path, error }| {
-        let path = upper.join(std::ffi::OsStr::from_bytes(&path));
-        system("pack", &path)(error)
-    })?;
-    walk.writer.finish().map_err(system("write the layer of", upper))
+    walk.directory(&root, b"")
+        .map_err(|Stopped { path, error }| {
+            let path = upper.join(std::ffi::OsStr::from_bytes(&path));
+            system("pack", &path)(error)
+        })?;
+    walk.writer
+        .finish()
+        .map_err(system("write the layer of", upper))
 }
 
 /// Where a walk stopped, and why.
@@ -91,7 +119,10 @@ struct Stopped {
 
 fn at<E: Into<io::Error>>(path: &[u8]) -> impl FnOnce(E) -> Stopped {
     let path = path.to_vec();
-    move |error| Stopped { path, error: error.into() }
+    move |error| Stopped {
+        path,
+        error: error.into(),
+    }
 }
 
 struct Walk<W: Write> {
@@ -105,7 +136,11 @@ impl<W: Write> Walk<W> {
     fn directory(&mut self, dir: &OwnedFd, path: &[u8]) -> std::result::Result<(), Stopped> {
         let stat = rustix::fs::fstat(dir).map_err(at(path))?;
         refuse_references(dir).map_err(at(path))?;
-        let name = if path.is_empty() { b"./".to_vec() } else { [path, b"/"].concat() };
+        let name = if path.is_empty() {
+            b"./".to_vec()
+        } else {
+            [path, b"/"].concat()
+        };
         let xattrs = read_xattrs(dir).map_err(at(path))?;
         self.write(TarEntry::new(b'5', &name, &stat).xattrs(xattrs), path)?;
         if is_opaque(dir) {
@@ -117,7 +152,12 @@ impl<W: Write> Walk<W> {
         Ok(())
     }
 
-    fn child(&mut self, dir: &OwnedFd, name: &[u8], path: &[u8]) -> std::result::Result<(), Stopped> {
+    fn child(
+        &mut self,
+        dir: &OwnedFd,
+        name: &[u8],
+        path: &[u8],
+    ) -> std::result::Result<(), Stopped> {
         let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(at(path))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if is_whiteout(&stat) {
@@ -132,12 +172,21 @@ impl<W: Write> Walk<W> {
             self.links.insert(stat.st_ino, path.to_vec());
         }
         match kind {
-            FileType::Directory => self.directory(&open(dir, name, OFlags::DIRECTORY).map_err(at(path))?, path),
+            FileType::Directory => {
+                self.directory(&open(dir, name, OFlags::DIRECTORY).map_err(at(path))?, path)
+            }
             FileType::RegularFile => self.file(dir, name, path, &stat),
             FileType::Symlink => {
-                let target = readlinkat(dir, name, Vec::new()).map_err(at(path))?.into_bytes();
+                let target = readlinkat(dir, name, Vec::new())
+                    .map_err(at(path))?
+                    .into_bytes();
                 let xattrs = read_xattrs_at(dir.as_fd(), name).map_err(at(path))?;
-                self.write(TarEntry::new(b'2', path, &stat).target(target).xattrs(xattrs), path)
+                self.write(
+                    TarEntry::new(b'2', path, &stat)
+                        .target(target)
+                        .xattrs(xattrs),
+                    path,
+                )
             }
             FileType::Fifo => self.special(b'6', dir, name, path, &stat),
             FileType::CharacterDevice => self.special(b'3', dir, name, path, &stat),
@@ -147,16 +196,26 @@ impl<W: Write> Walk<W> {
         }
     }
 
-    fn file(&mut self, dir: &OwnedFd, name: &[u8], path: &[u8], stat: &Stat) -> std::result::Result<(), Stopped> {
+    fn file(
+        &mut self,
+        dir: &OwnedFd,
+        name: &[u8],
+        path: &[u8],
+        stat: &Stat,
+    ) -> std::result::Result<(), Stopped> {
         let file = open(dir, name, OFlags::NONBLOCK).map_err(at(path))?;
         // KERNEL(6.7): a whiteout where devices can't be made.
-        if stat.st_size == 0 && has_xattr(&file, ["trusted.overlay.whiteout", "user.overlay.whiteout"]) {
+        if stat.st_size == 0
+            && has_xattr(&file, ["trusted.overlay.whiteout", "user.overlay.whiteout"])
+        {
             let parent = &path[..path.len() - name.len()];
             return self.empty(&[parent, WHITEOUT_PREFIX, name].concat(), stat);
         }
         refuse_references(&file).map_err(at(path))?;
         let entry = TarEntry::new(b'0', path, stat).xattrs(read_xattrs(&file).map_err(at(path))?);
-        self.writer.file(&entry, File::from(file), stat.st_size as u64).map_err(at(path))
+        self.writer
+            .file(&entry, File::from(file), stat.st_size as u64)
+            .map_err(at(path))
     }
 
     fn special(
@@ -183,15 +242,27 @@ impl<W: Write> Walk<W> {
 
 /// An inode that only makes sense together with another layer can't be packed: we mount so that there are none.
 fn refuse_references(fd: &OwnedFd) -> io::Result<()> {
-    let references = ["trusted.overlay.redirect", "trusted.overlay.metacopy", "user.overlay.redirect", "user.overlay.metacopy"];
+    let references = [
+        "trusted.overlay.redirect",
+        "trusted.overlay.metacopy",
+        "user.overlay.redirect",
+        "user.overlay.metacopy",
+    ];
     if has_xattr(fd, references) {
-        return Err(io::Error::other("it refers to another layer (overlayfs redirect_dir or metacopy)"));
+        return Err(io::Error::other(
+            "it refers to another layer (overlayfs redirect_dir or metacopy)",
+        ));
     }
     Ok(())
 }
 
 fn has_xattr<const N: usize>(fd: &OwnedFd, names: [&str; N]) -> bool {
-    names.iter().any(|name| !matches!(fgetxattr(fd, *name, &mut [0u8; 0][..]), Err(Errno::NODATA | Errno::NOTSUP)))
+    names.iter().any(|name| {
+        !matches!(
+            fgetxattr(fd, *name, &mut [0u8; 0][..]),
+            Err(Errno::NODATA | Errno::NOTSUP)
+        )
+    })
 }
 
 fn names(dir: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {
@@ -208,11 +279,20 @@ fn names(dir: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {
 }
 
 fn open(dir: &OwnedFd, name: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    openat(dir, name, flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    openat(
+        dir,
+        name,
+        flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
 }
 
 fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
-    if parent.is_empty() { name.to_vec() } else { [parent, b"/", name].concat() }
+    if parent.is_empty() {
+        name.to_vec()
+    } else {
+        [parent, b"/", name].concat()
+    }
 }
 
 /// Hashes and counts what passes to `inner`.
@@ -224,7 +304,11 @@ struct Hashing<W> {
 
 impl<W: Write> Hashing<W> {
     fn new(inner: W) -> Self {
-        Self { inner, hasher: Hasher::new(Algorithm::Sha256), bytes: 0 }
+        Self {
+            inner,
+            hasher: Hasher::new(Algorithm::Sha256),
+            bytes: 0,
+        }
     }
 
     fn finish(self) -> (Digest, u64, W) {

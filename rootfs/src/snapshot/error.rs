@@ -38,7 +38,9 @@ pub enum SnapshotError {
     #[error("snapshot {0} does not exist")]
     Missing(String),
     /// A name that can't be a snapshot's.
-    #[error("snapshot name {0:?}: use letters, digits and _ + - . and begin with a letter or digit")]
+    #[error(
+        "snapshot name {0:?}: use letters, digits and _ + - . and begin with a letter or digit"
+    )]
     Name(String),
     /// A layer of the chain was never unpacked, or was removed.
     #[error("layer {0} is not unpacked here")]
@@ -54,9 +56,16 @@ pub enum SnapshotError {
 /// Shorthand of the room.
 pub type Result<T> = std::result::Result<T, SnapshotError>;
 
-pub(super) fn system<E: Into<io::Error>>(operation: &'static str, path: &Path) -> impl FnOnce(E) -> SnapshotError {
+pub(super) fn system<E: Into<io::Error>>(
+    operation: &'static str,
+    path: &Path,
+) -> impl FnOnce(E) -> SnapshotError {
     let path = path.to_owned();
-    move |error| SnapshotError::System { operation, path, error: error.into() }
+    move |error| SnapshotError::System {
+        operation,
+        path,
+        error: error.into(),
+    }
 }
 
 pub(super) fn errno(operation: &'static str, path: &Path) -> impl FnOnce(Errno) -> SnapshotError {

@@ -20,12 +20,19 @@ pub struct Removed {
 
 impl Snapshots {
     /// Removes every layer that is in none of `chains` and under no snapshot. Waits for those who use layers just now.
-    pub fn collect_garbage<'a>(&self, chains: impl IntoIterator<Item = &'a [DiffId]>) -> Result<Removed> {
+    pub fn collect_garbage<'a>(
+        &self,
+        chains: impl IntoIterator<Item = &'a [DiffId]>,
+    ) -> Result<Removed> {
         let _gate = Gate::exclusive(&self.root.join("lock"))?;
         let mut needed = HashSet::new();
         let mut need = |diff_ids: &[DiffId]| {
             needed.extend(diff_ids.iter().map(|id| id.0.hex().to_owned()));
-            needed.extend(ChainId::chain(diff_ids).iter().map(|id| format!("seam {}", id.0.hex())));
+            needed.extend(
+                ChainId::chain(diff_ids)
+                    .iter()
+                    .map(|id| format!("seam {}", id.0.hex())),
+            );
         };
         chains.into_iter().for_each(&mut need);
         for id in self.list()? {
@@ -36,7 +43,9 @@ impl Snapshots {
             }
         }
         Ok(Removed {
-            seams: self.sweep("seams/sha256", |name| needed.contains(&format!("seam {name}")))?,
+            seams: self.sweep("seams/sha256", |name| {
+                needed.contains(&format!("seam {name}"))
+            })?,
             layers: [
                 self.sweep("layers/sha256", |name| needed.contains(name))?,
                 self.sweep("layers/sha512", |name| needed.contains(name))?,
@@ -49,7 +58,11 @@ impl Snapshots {
         let dir = self.root.join(below);
         let mut removed = Vec::new();
         for entry in fs::read_dir(&dir).map_err(system("read", &dir))? {
-            let name = entry.map_err(system("read", &dir))?.file_name().to_string_lossy().into_owned();
+            let name = entry
+                .map_err(system("read", &dir))?
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
             if needed(&name) {
                 continue;
             }

@@ -21,7 +21,10 @@ impl Claim {
             let file = open(path)?;
             file.lock().map_err(system("lock", path))?;
             if still_named(&file, path) {
-                return Ok(Self { path: path.to_owned(), _file: file });
+                return Ok(Self {
+                    path: path.to_owned(),
+                    _file: file,
+                });
             }
         }
     }
@@ -30,7 +33,10 @@ impl Claim {
     pub(super) fn take(path: &Path) -> Result<Option<Self>> {
         let file = open(path)?;
         match file.try_lock() {
-            Ok(()) if still_named(&file, path) => Ok(Some(Self { path: path.to_owned(), _file: file })),
+            Ok(()) if still_named(&file, path) => Ok(Some(Self {
+                path: path.to_owned(),
+                _file: file,
+            })),
             Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(system("lock", path)(error)),
         }

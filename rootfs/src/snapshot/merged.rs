@@ -11,8 +11,10 @@ use rustix::io::Errno;
 use crate::layer::is_whiteout;
 
 const LINKS_FOLLOWED: usize = 40;
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOFOLLOW);
 
 /// Layers, the topmost first.
 pub(super) struct Merged {
@@ -24,7 +26,11 @@ pub(super) enum Node {
     /// A directory: its parts in those layers that show, the topmost first.
     Directory(Vec<OwnedFd>),
     /// Anything else, and where it is.
-    Other { dir: OwnedFd, name: Vec<u8>, stat: Stat },
+    Other {
+        dir: OwnedFd,
+        name: Vec<u8>,
+        stat: Stat,
+    },
 }
 
 impl Merged {
@@ -33,7 +39,9 @@ impl Merged {
             let fd = File::open(path).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
             Ok(OwnedFd::from(fd))
         };
-        Ok(Self { layers: layers.iter().map(open).collect::<Result<_, Errno>>()? })
+        Ok(Self {
+            layers: layers.iter().map(open).collect::<Result<_, Errno>>()?,
+        })
     }
 
     /// What `path` is. Links on the way are followed, the last component is not.
@@ -78,7 +86,10 @@ impl Merged {
                         real.clear();
                         here = self.tops()?;
                     }
-                    target.as_bytes().rsplit(|&b| b == b'/').for_each(|part| ahead.push_front(part.to_vec()));
+                    target
+                        .as_bytes()
+                        .rsplit(|&b| b == b'/')
+                        .for_each(|part| ahead.push_front(part.to_vec()));
                 }
                 _ => return Ok(None),
             }
@@ -99,7 +110,10 @@ impl Merged {
     }
 
     fn tops(&self) -> Result<Vec<OwnedFd>, Errno> {
-        self.layers.iter().map(|layer| openat(layer, ".", DIRECTORY, Mode::empty())).collect()
+        self.layers
+            .iter()
+            .map(|layer| openat(layer, ".", DIRECTORY, Mode::empty()))
+            .collect()
     }
 }
 
@@ -124,7 +138,11 @@ fn step(parts: &[OwnedFd], name: &[u8]) -> Result<Option<Node>, Errno> {
             }
         } else if found.is_empty() && !is_whiteout(&stat) {
             let dir = openat(part, ".", DIRECTORY, Mode::empty())?;
-            return Ok(Some(Node::Other { dir, name: name.to_vec(), stat }));
+            return Ok(Some(Node::Other {
+                dir,
+                name: name.to_vec(),
+                stat,
+            }));
         } else {
             break;
         }

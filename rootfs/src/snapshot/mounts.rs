@@ -36,18 +36,36 @@ impl OverlayMount {
     /// KERNEL(6.5): `lowerdir+`; before, [`OverlayMount::options`].
     pub fn parameters(&self) -> Vec<Parameter> {
         let path = |path: &Path| path.as_os_str().to_owned();
-        let mut all: Vec<Parameter> =
-            self.lowers.iter().map(|lower| Parameter::Text("lowerdir+", path(lower))).collect();
-        all.extend(self.upper.iter().map(|upper| Parameter::Text("upperdir", path(upper))));
-        all.extend(self.work.iter().map(|work| Parameter::Text("workdir", path(work))));
-        all.extend(self.settings().map(|(key, value)| Parameter::Text(key, value.into())));
+        let mut all: Vec<Parameter> = self
+            .lowers
+            .iter()
+            .map(|lower| Parameter::Text("lowerdir+", path(lower)))
+            .collect();
+        all.extend(
+            self.upper
+                .iter()
+                .map(|upper| Parameter::Text("upperdir", path(upper))),
+        );
+        all.extend(
+            self.work
+                .iter()
+                .map(|work| Parameter::Text("workdir", path(work))),
+        );
+        all.extend(
+            self.settings()
+                .map(|(key, value)| Parameter::Text(key, value.into())),
+        );
         all.extend(self.flags().map(Parameter::Flag));
         all
     }
 
     /// For mount(2). Nothing when the layers' names don't fit into a page.
     pub fn options(&self) -> Option<OsString> {
-        let lowers: Vec<Vec<u8>> = self.lowers.iter().map(|lower| escape(lower, b":\\,")).collect();
+        let lowers: Vec<Vec<u8>> = self
+            .lowers
+            .iter()
+            .map(|lower| escape(lower, b":\\,"))
+            .collect();
         let mut options = [b"lowerdir=".as_slice(), &lowers.join(&b':')].concat();
         for (key, path) in [("upperdir", &self.upper), ("workdir", &self.work)] {
             if let Some(path) = path {
@@ -66,7 +84,12 @@ impl OverlayMount {
 
     /// Off whatever the kernel's default: a committed upper must not speak in references to other layers.
     fn settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        [("redirect_dir", "off"), ("metacopy", "off"), ("index", "off")].into_iter()
+        [
+            ("redirect_dir", "off"),
+            ("metacopy", "off"),
+            ("index", "off"),
+        ]
+        .into_iter()
     }
 
     fn flags(&self) -> impl Iterator<Item = &'static str> {

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use oci::DiffId;
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps, fstat, linkat, mkdirat, openat, statat, utimensat,
+    AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps, fstat, linkat, mkdirat, openat,
+    statat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -18,11 +19,19 @@ use super::error::{Result, SnapshotError};
 use super::merged::{Merged, Node, is_link, is_opaque};
 use crate::layer::{Fault, LayerError, Loose, PendingLink, copy_metadata};
 
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOFOLLOW);
 
 /// Ties the loose ends of the layer in `layer` to `below` (the topmost first), into the empty directory `seam`.
-pub(super) fn tie(id: &DiffId, loose: &Loose, layer: &Path, below: &[PathBuf], seam: &Path) -> Result<()> {
+pub(super) fn tie(
+    id: &DiffId,
+    loose: &Loose,
+    layer: &Path,
+    below: &[PathBuf],
+    seam: &Path,
+) -> Result<()> {
     let open = || -> std::result::Result<Seam<'_>, Errno> {
         let mut all = vec![seam.to_owned(), layer.to_owned()];
         all.extend_from_slice(below);
@@ -40,16 +49,24 @@ pub(super) fn tie(id: &DiffId, loose: &Loose, layer: &Path, below: &[PathBuf], s
     let failed = |path: &[u8], operation| {
         let (label, path) = (label.clone(), path.to_vec());
         move |errno| {
-            let fault = Fault::System { operation, path: path.clone(), errno };
+            let fault = Fault::System {
+                operation,
+                path: path.clone(),
+                errno,
+            };
             SnapshotError::from(LayerError::new(&label, Some(path), fault))
         }
     };
     let mut seam = open().map_err(failed(b".", "open the layers around"))?;
     for path in &loose.implicit {
-        seam.settle(path).map_err(failed(path, "tie to the layers below"))?;
+        seam.settle(path)
+            .map_err(failed(path, "tie to the layers below"))?;
     }
     for link in &loose.links {
-        if !seam.link(link).map_err(failed(&link.path, "link to a file of a layer below"))? {
+        if !seam
+            .link(link)
+            .map_err(failed(&link.path, "link to a file of a layer below"))?
+        {
             let fault = Fault::LinkTarget(link.target.clone());
             return Err(LayerError::new(&id.to_string(), Some(link.path.clone()), fault).into());
         }
@@ -165,7 +182,9 @@ impl Seam<'_> {
         };
         match mkdirat(&parent, name, Mode::RWXU) {
             Ok(()) => {}
-            Err(Errno::EXIST) if like.is_none() => return openat(&parent, name, DIRECTORY, Mode::empty()),
+            Err(Errno::EXIST) if like.is_none() => {
+                return openat(&parent, name, DIRECTORY, Mode::empty());
+            }
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno),
         }
@@ -173,8 +192,17 @@ impl Seam<'_> {
         if let Some(like) = like.or(looks.as_ref()) {
             copy_metadata(like, &made)?;
             let stat = fstat(like)?;
-            let mtime = Timespec { tv_sec: stat.st_mtime as i64, tv_nsec: stat.st_mtime_nsec as i64 };
-            self.made.push((path.to_vec(), Timestamps { last_access: mtime, last_modification: mtime }));
+            let mtime = Timespec {
+                tv_sec: stat.st_mtime as i64,
+                tv_nsec: stat.st_mtime_nsec as i64,
+            };
+            self.made.push((
+                path.to_vec(),
+                Timestamps {
+                    last_access: mtime,
+                    last_modification: mtime,
+                },
+            ));
         }
         Ok(made)
     }
@@ -206,7 +234,11 @@ impl Seam<'_> {
     }
 
     fn moved_path(&self, path: &[u8]) -> Vec<u8> {
-        let longest = self.moved.iter().rev().find_map(|(from, to)| below(path, from).map(|rest| [to, rest].concat()));
+        let longest = self
+            .moved
+            .iter()
+            .rev()
+            .find_map(|(from, to)| below(path, from).map(|rest| [to, rest].concat()));
         longest.unwrap_or_else(|| path.to_vec())
     }
 
@@ -222,11 +254,16 @@ impl Seam<'_> {
 
 /// What is left of `path` inside directory `dir`, with its slash; empty for the directory itself.
 fn below<'p>(path: &'p [u8], dir: &[u8]) -> Option<&'p [u8]> {
-    path.strip_prefix(dir).filter(|rest| rest.is_empty() || rest[0] == b'/')
+    path.strip_prefix(dir)
+        .filter(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
 fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
-    if parent.is_empty() { name.to_vec() } else { [parent, b"/", name].concat() }
+    if parent.is_empty() {
+        name.to_vec()
+    } else {
+        [parent, b"/", name].concat()
+    }
 }
 
 fn open_root(path: &Path) -> Done<OwnedFd> {
@@ -247,7 +284,9 @@ fn copy_opaque(from: impl AsFd, to: impl AsFd) -> Done<()> {
     use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
     let (from, to) = (from.as_fd(), to.as_fd());
     let names = ["trusted.overlay.opaque", "user.overlay.opaque"];
-    let had = names.iter().find(|name| fgetxattr(from, **name, &mut [0u8; 1][..]).is_ok());
+    let had = names
+        .iter()
+        .find(|name| fgetxattr(from, **name, &mut [0u8; 1][..]).is_ok());
     match had {
         Some(name) => fsetxattr(to, *name, b"y", XattrFlags::empty()),
         None => names

@@ -49,8 +49,17 @@ pub(super) struct SnapshotRecord {
 impl Snapshots {
     /// Opens the store, makes what is missing of it, and removes what killed processes left half-made.
     pub fn open(root: impl Into<PathBuf>, overlay_xattrs: OverlayXattrs) -> Result<Self> {
-        let store = Self { root: root.into(), overlay_xattrs };
-        for dir in ["layers/sha256", "layers/sha512", "seams/sha256", "snapshots", "work"] {
+        let store = Self {
+            root: root.into(),
+            overlay_xattrs,
+        };
+        for dir in [
+            "layers/sha256",
+            "layers/sha512",
+            "seams/sha256",
+            "snapshots",
+            "work",
+        ] {
             make_private(&store.root.join(dir))?;
         }
         store.remove_junk()?;
@@ -65,19 +74,29 @@ impl Snapshots {
                 return Err(SnapshotError::NotUnpacked(diff_id.to_string()));
             }
         }
-        Ok(Chain { diff_ids: diff_ids.to_vec() })
+        Ok(Chain {
+            diff_ids: diff_ids.to_vec(),
+        })
     }
 
     /// A writable snapshot on top of a chain, named `id`: the container's own copy of the image, of nothing but an
     /// empty directory. `volatile` is for those whose changes need not survive a power cut.
     pub fn prepare(&self, id: &str, chain: &Chain, volatile: bool) -> Result<OverlayMount> {
-        let record = SnapshotRecord { diff_ids: chain.diff_ids.clone(), read_only: false, volatile };
+        let record = SnapshotRecord {
+            diff_ids: chain.diff_ids.clone(),
+            read_only: false,
+            volatile,
+        };
         self.create(id, &record, &["upper", "work"])
     }
 
     /// A read-only snapshot of a chain, named `id`.
     pub fn view(&self, id: &str, chain: &Chain) -> Result<OverlayMount> {
-        let record = SnapshotRecord { diff_ids: chain.diff_ids.clone(), read_only: true, volatile: false };
+        let record = SnapshotRecord {
+            diff_ids: chain.diff_ids.clone(),
+            read_only: true,
+            volatile: false,
+        };
         self.create(id, &record, &["root"])
     }
 
@@ -92,7 +111,9 @@ impl Snapshots {
         let (path, work) = (self.snapshot_dir(id)?, self.work_name("removed"));
         let _claim = Claim::wait(&lock_path(&work))?;
         match fs::rename(&path, &work) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(SnapshotError::Missing(id.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(SnapshotError::Missing(id.to_owned()))
+            }
             Err(error) => Err(system("remove", &path)(error)),
             Ok(()) => remove_dir(&work),
         }
@@ -126,10 +147,17 @@ impl Snapshots {
             Ok(()) => self.describe(id, record),
             Err(error) => {
                 remove_dir(&work)?;
-                Err(match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-                    Some(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST) => SnapshotError::Exists(id.to_owned()),
-                    _ => system("rename to", &path)(error),
-                })
+                Err(
+                    match error
+                        .raw_os_error()
+                        .map(rustix::io::Errno::from_raw_os_error)
+                    {
+                        Some(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST) => {
+                            SnapshotError::Exists(id.to_owned())
+                        }
+                        _ => system("rename to", &path)(error),
+                    },
+                )
             }
         }
     }
@@ -192,19 +220,31 @@ impl Snapshots {
     }
 
     pub(super) fn layer_dir(&self, diff_id: &DiffId) -> PathBuf {
-        self.root.join("layers").join(diff_id.0.algorithm().name()).join(diff_id.0.hex())
+        self.root
+            .join("layers")
+            .join(diff_id.0.algorithm().name())
+            .join(diff_id.0.hex())
     }
 
     pub(super) fn seam_dir(&self, chain_id: &ChainId) -> PathBuf {
-        self.root.join("seams").join(chain_id.0.algorithm().name()).join(chain_id.0.hex())
+        self.root
+            .join("seams")
+            .join(chain_id.0.algorithm().name())
+            .join(chain_id.0.hex())
     }
 
     pub(super) fn snapshot_dir(&self, id: &str) -> Result<PathBuf> {
         let letter = |c: char| c.is_ascii_alphanumeric();
         let valid = id.starts_with(letter)
             && id.len() <= 200
-            && id.chars().all(|c| letter(c) || matches!(c, '_' | '+' | '-' | '.'));
-        if valid { Ok(self.root.join("snapshots").join(id)) } else { Err(SnapshotError::Name(id.to_owned())) }
+            && id
+                .chars()
+                .all(|c| letter(c) || matches!(c, '_' | '+' | '-' | '.'));
+        if valid {
+            Ok(self.root.join("snapshots").join(id))
+        } else {
+            Err(SnapshotError::Name(id.to_owned()))
+        }
     }
 
     pub(super) fn layer_record(&self, diff_id: &DiffId) -> Result<LayerRecord> {
@@ -236,8 +276,14 @@ impl Snapshots {
     pub(super) fn work_name(&self, kind: &str) -> PathBuf {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        self.root.join("work").join(format!("{kind}-{}-{}-{count}", std::process::id(), now.as_nanos()))
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        self.root.join("work").join(format!(
+            "{kind}-{}-{}-{count}",
+            std::process::id(),
+            now.as_nanos()
+        ))
     }
 
     fn remove_junk(&self) -> Result<()> {
@@ -263,7 +309,11 @@ pub(super) fn lock_path(path: &Path) -> PathBuf {
 }
 
 pub(super) fn make_private(path: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(system("create", path))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(system("create", path))
 }
 
 pub(super) fn open_dir(path: &Path) -> Result<File> {
@@ -290,9 +340,9 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
     match fs::read(path) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map(Some).map_err(|_| SnapshotError::Damaged(path.to_owned()))
-        }
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|_| SnapshotError::Damaged(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(system("read", path)(error)),
     }

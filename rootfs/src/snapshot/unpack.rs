@@ -12,7 +12,9 @@ use super::Chain;
 use super::error::{Result, SnapshotError, errno, system};
 use super::lock::Claim;
 use super::seam::tie;
-use super::store::{LayerRecord, Snapshots, lock_path, make_private, open_dir, remove_dir, write_json};
+use super::store::{
+    LayerRecord, Snapshots, lock_path, make_private, open_dir, remove_dir, write_json,
+};
 use crate::layer::{self, Applied, Limits};
 
 /// Where a layer's bytes come from, for a layer that may have to be unpacked.
@@ -38,7 +40,12 @@ pub struct UnpackOptions {
 
 impl Default for UnpackOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), owners: true, devices: true, jobs: 2 }
+        Self {
+            limits: Limits::default(),
+            owners: true,
+            devices: true,
+            jobs: 2,
+        }
     }
 }
 
@@ -71,15 +78,24 @@ impl Snapshots {
     fn unpack_all(&self, wanted: &[&LayerBlob<'_>], options: &UnpackOptions) -> Result<()> {
         let claims = wanted
             .iter()
-            .map(|blob| self.claim(&blob.diff_id).map(|claim| Mutex::new(Some(claim))))
+            .map(|blob| {
+                self.claim(&blob.diff_id)
+                    .map(|claim| Mutex::new(Some(claim)))
+            })
             .collect::<Result<Vec<_>>>()?;
-        let (next, ready, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(None));
+        let (next, ready, failed) = (
+            AtomicUsize::new(0),
+            Mutex::new(Vec::new()),
+            Mutex::new(None),
+        );
         let worker = || {
             while let (at, true) = take_next(&next, wanted.len(), &failed) {
                 let claim = claims[at].lock().ok().and_then(|mut claim| claim.take());
                 match claim.map(|claim| self.unpack_one(wanted[at], claim, options)) {
                     Some(Ok(made)) => keep(&ready, |ready| ready.extend(made)),
-                    Some(Err(error)) => keep(&failed, |failed| *failed = failed.take().or(Some(error))),
+                    Some(Err(error)) => {
+                        keep(&failed, |failed| *failed = failed.take().or(Some(error)))
+                    }
                     None => {}
                 }
             }
@@ -100,11 +116,18 @@ impl Snapshots {
     }
 
     fn layer_work(&self, diff_id: &DiffId) -> PathBuf {
-        self.root.join("work").join(format!("layer-{}", diff_id.0.hex()))
+        self.root
+            .join("work")
+            .join(format!("layer-{}", diff_id.0.hex()))
     }
 
     /// Nothing when another process was faster.
-    fn unpack_one(&self, blob: &LayerBlob<'_>, claim: Claim, options: &UnpackOptions) -> Result<Option<Ready>> {
+    fn unpack_one(
+        &self,
+        blob: &LayerBlob<'_>,
+        claim: Claim,
+        options: &UnpackOptions,
+    ) -> Result<Option<Ready>> {
         if self.layer_dir(&blob.diff_id).is_dir() {
             return Ok(None);
         }
@@ -115,16 +138,24 @@ impl Snapshots {
             remove_dir(&work)?;
             return Err(error);
         }
-        Ok(Some(Ready { work, diff_id: blob.diff_id.clone(), claim }))
+        Ok(Some(Ready {
+            work,
+            diff_id: blob.diff_id.clone(),
+            claim,
+        }))
     }
 
     fn fill(&self, work: &Path, blob: &LayerBlob<'_>, options: &UnpackOptions) -> Result<()> {
         let layer = blob.diff_id.to_string();
-        let reader = (blob.open)().map_err(|error| SnapshotError::Blob { layer: layer.clone(), error })?;
+        let reader = (blob.open)().map_err(|error| SnapshotError::Blob {
+            layer: layer.clone(),
+            error,
+        })?;
         let fs = work.join("fs");
         make_private(&fs)?;
         let root = open_dir(&fs)?;
-        rustix::fs::fchmod(&root, rustix::fs::Mode::from_raw_mode(0o755)).map_err(errno("chmod", &fs))?;
+        rustix::fs::fchmod(&root, rustix::fs::Mode::from_raw_mode(0o755))
+            .map_err(errno("chmod", &fs))?;
         let options = layer::Options {
             label: layer,
             diff_id: Some(blob.diff_id.clone()),
@@ -157,7 +188,10 @@ impl Snapshots {
             if !self.layer_record(&diff_ids[at])?.has_loose_ends || path.is_dir() {
                 continue;
             }
-            let work = self.root.join("work").join(format!("seam-{}", chain_id.0.hex()));
+            let work = self
+                .root
+                .join("work")
+                .join(format!("seam-{}", chain_id.0.hex()));
             let _claim = Claim::wait(&lock_path(&work))?;
             if path.is_dir() {
                 continue;
@@ -167,8 +201,18 @@ impl Snapshots {
             let below = self.lowers(&diff_ids[..at])?;
             let fs = self.layer_dir(&diff_ids[at]).join("fs");
             let record = self.layer_record(&diff_ids[at])?;
-            let below = if record.opaque_root { Vec::new() } else { below };
-            tie(&diff_ids[at], &self.loose_ends(&diff_ids[at])?, &fs, &below, &work.join("fs"))?;
+            let below = if record.opaque_root {
+                Vec::new()
+            } else {
+                below
+            };
+            tie(
+                &diff_ids[at],
+                &self.loose_ends(&diff_ids[at])?,
+                &fs,
+                &below,
+                &work.join("fs"),
+            )?;
             // Often there is nothing to say: below is nothing of that name. The directory alone tells that it was asked.
             let _ = fs::remove_dir(work.join("fs"));
             rustix::fs::syncfs(open_dir(&work)?).map_err(errno("sync", &self.root))?;
@@ -194,9 +238,16 @@ fn write_record(work: &Path, applied: &Applied) -> Result<()> {
 }
 
 /// The next index, and whether there is one: none once something failed.
-fn take_next(next: &AtomicUsize, count: usize, failed: &Mutex<Option<SnapshotError>>) -> (usize, bool) {
+fn take_next(
+    next: &AtomicUsize,
+    count: usize,
+    failed: &Mutex<Option<SnapshotError>>,
+) -> (usize, bool) {
     let at = next.fetch_add(1, Ordering::Relaxed);
-    (at, at < count && failed.lock().is_ok_and(|failed| failed.is_none()))
+    (
+        at,
+        at < count && failed.lock().is_ok_and(|failed| failed.is_none()),
+    )
 }
 
 fn keep<T>(shared: &Mutex<T>, change: impl FnOnce(&mut T)) {

@@ -1,6 +1,11 @@
 //! What the tests of layers and snapshots share: archives written by hand, trees read back, layouts for umoci.
 
-#![allow(dead_code, clippy::unwrap_used, missing_docs, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "each test binary uses a part of it"
+)]
 
 pub mod oci_layout;
 pub mod tar;
@@ -38,7 +43,11 @@ impl Ground {
         self.apply_with(blob, |_| {})
     }
 
-    pub fn apply_with(&self, blob: &[u8], change: impl FnOnce(&mut Options)) -> Result<Applied, LayerError> {
+    pub fn apply_with(
+        &self,
+        blob: &[u8],
+        change: impl FnOnce(&mut Options),
+    ) -> Result<Applied, LayerError> {
         let mut options = Options::privileged("test");
         change(&mut options);
         layer::apply(blob, File::open(self.fs()).unwrap().into(), &options)
@@ -46,16 +55,27 @@ impl Ground {
 
     /// Everything outside `fs` is as it was.
     pub fn assert_victim_whole(&self) {
-        assert_eq!(fs::read(self.dir.path().join("victim/file")).unwrap(), b"precious");
+        assert_eq!(
+            fs::read(self.dir.path().join("victim/file")).unwrap(),
+            b"precious"
+        );
         let names = |path: PathBuf| {
-            let mut names: Vec<_> = fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name()).collect();
+            let mut names: Vec<_> = fs::read_dir(path)
+                .unwrap()
+                .map(|e| e.unwrap().file_name())
+                .collect();
             names.sort();
             names
         };
         assert_eq!(names(self.dir.path().to_owned()), ["fs", "victim"]);
         assert_eq!(names(self.dir.path().join("victim")), ["file"]);
         use std::os::unix::fs::MetadataExt;
-        assert_eq!(fs::metadata(self.dir.path().join("victim/file")).unwrap().nlink(), 1);
+        assert_eq!(
+            fs::metadata(self.dir.path().join("victim/file"))
+                .unwrap()
+                .nlink(),
+            1
+        );
     }
 }
 

@@ -15,7 +15,10 @@ pub fn write(dir: &Path, layers: &[Vec<u8>]) -> Vec<DiffId> {
         fs::write(blobs.join(digest.hex()), bytes).unwrap();
         digest
     };
-    let diff_ids: Vec<DiffId> = layers.iter().map(|layer| DiffId(Digest::of(layer))).collect();
+    let diff_ids: Vec<DiffId> = layers
+        .iter()
+        .map(|layer| DiffId(Digest::of(layer)))
+        .collect();
     let descriptors: Vec<_> = layers
         .iter()
         .map(|layer| {
@@ -47,7 +50,11 @@ pub fn write(dir: &Path, layers: &[Vec<u8>]) -> Vec<DiffId> {
 /// The tree umoci unpacks; nothing where umoci is not installed.
 pub fn umoci_unpack(layout: &Path, bundle: &Path) -> Option<PathBuf> {
     let image = format!("{}:test", layout.display());
-    match Command::new("umoci").args(["unpack", "--image", &image]).arg(bundle).output() {
+    match Command::new("umoci")
+        .args(["unpack", "--image", &image])
+        .arg(bundle)
+        .output()
+    {
         Ok(output) if output.status.success() => Some(bundle.join("rootfs")),
         Ok(output) => panic!("umoci: {}", String::from_utf8_lossy(&output.stderr)),
         Err(_) => {

@@ -37,7 +37,10 @@ pub fn item(flag: u8, name: impl AsRef<[u8]>) -> Item {
 }
 
 pub fn file(name: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Item {
-    Item { body: body.as_ref().to_vec(), ..item(b'0', name) }
+    Item {
+        body: body.as_ref().to_vec(),
+        ..item(b'0', name)
+    }
 }
 
 pub fn dir(name: impl AsRef<[u8]>) -> Item {
@@ -45,11 +48,18 @@ pub fn dir(name: impl AsRef<[u8]>) -> Item {
 }
 
 pub fn symlink(name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Item {
-    Item { link: target.as_ref().to_vec(), mode: 0o777, ..item(b'2', name) }
+    Item {
+        link: target.as_ref().to_vec(),
+        mode: 0o777,
+        ..item(b'2', name)
+    }
 }
 
 pub fn hard_link(name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Item {
-    Item { link: target.as_ref().to_vec(), ..item(b'1', name) }
+    Item {
+        link: target.as_ref().to_vec(),
+        ..item(b'1', name)
+    }
 }
 
 impl Item {
@@ -74,7 +84,8 @@ impl Item {
     }
 
     pub fn pax(mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.pax.push((key.as_ref().to_vec(), value.as_ref().to_vec()));
+        self.pax
+            .push((key.as_ref().to_vec(), value.as_ref().to_vec()));
         self
     }
 
@@ -100,11 +111,21 @@ impl Item {
         put(100, &number(8, i64::from(self.mode)));
         put(108, &number(8, self.uid as i64));
         put(116, &number(8, self.gid as i64));
-        put(124, &number(12, self.size.unwrap_or(self.body.len() as u64) as i64));
+        put(
+            124,
+            &number(12, self.size.unwrap_or(self.body.len() as u64) as i64),
+        );
         put(136, &number(12, self.mtime));
         put(156, &[self.flag]);
         put(157, &self.link[..self.link.len().min(100)]);
-        put(257, if self.gnu { b"ustar  \0" } else { b"ustar\x0000" });
+        put(
+            257,
+            if self.gnu {
+                b"ustar  \0"
+            } else {
+                b"ustar\x0000"
+            },
+        );
         put(329, &number(8, i64::from(self.device.0)));
         put(337, &number(8, i64::from(self.device.1)));
         checksum(&mut h);
@@ -151,8 +172,15 @@ pub fn padded(bytes: &[u8]) -> Vec<u8> {
 pub fn entry_bytes(item: &Item) -> Vec<u8> {
     let mut out = Vec::new();
     if !item.pax.is_empty() {
-        let body: Vec<u8> = item.pax.iter().flat_map(|(k, v)| pax_record(k, v)).collect();
-        let x = Item { body, ..self::item(b'x', "PaxHeaders/x") };
+        let body: Vec<u8> = item
+            .pax
+            .iter()
+            .flat_map(|(k, v)| pax_record(k, v))
+            .collect();
+        let x = Item {
+            body,
+            ..self::item(b'x', "PaxHeaders/x")
+        };
         out.extend_from_slice(&x.header());
         out.extend_from_slice(&padded(&x.body));
     }
@@ -163,7 +191,10 @@ pub fn entry_bytes(item: &Item) -> Vec<u8> {
 
 /// A whole archive.
 pub fn archive(items: impl IntoIterator<Item = Item>) -> Vec<u8> {
-    let mut out: Vec<u8> = items.into_iter().flat_map(|item| entry_bytes(&item)).collect();
+    let mut out: Vec<u8> = items
+        .into_iter()
+        .flat_map(|item| entry_bytes(&item))
+        .collect();
     out.extend_from_slice(&[0; 1024]);
     out
 }

@@ -22,11 +22,22 @@ fn walk(root: &Path, name: &Path, seen: &mut HashMap<u64, String>, lines: &mut V
     let meta = fs::symlink_metadata(&path).unwrap();
     let kind = meta.file_type();
     let shown = name.as_os_str().as_bytes().escape_ascii().to_string();
-    let first = if kind.is_dir() { String::new() } else { seen.entry(meta.ino()).or_insert(shown.clone()).clone() };
+    let first = if kind.is_dir() {
+        String::new()
+    } else {
+        seen.entry(meta.ino()).or_insert(shown.clone()).clone()
+    };
     let content = if kind.is_file() {
         oci::Digest::of(&fs::read(&path).unwrap()).to_string()
     } else if kind.is_symlink() {
-        format!("-> {}", fs::read_link(&path).unwrap().as_os_str().as_bytes().escape_ascii())
+        format!(
+            "-> {}",
+            fs::read_link(&path)
+                .unwrap()
+                .as_os_str()
+                .as_bytes()
+                .escape_ascii()
+        )
     } else if kind.is_char_device() || kind.is_block_device() {
         format!("device {:#x}", meta.rdev())
     } else {
@@ -43,7 +54,10 @@ fn walk(root: &Path, name: &Path, seen: &mut HashMap<u64, String>, lines: &mut V
         xattrs(&path),
     ));
     if kind.is_dir() {
-        let mut names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> = fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         names.sort();
         for child in names {
             walk(root, &name.join(child), seen, lines);
@@ -58,21 +72,42 @@ pub fn xattrs(path: &Path) -> Vec<(String, String)> {
     for name in list[..n].split(|&b| b == 0).filter(|name| !name.is_empty()) {
         let mut value = vec![0u8; 65536];
         let n = rustix::fs::lgetxattr(path, name, &mut value).unwrap();
-        all.push((name.escape_ascii().to_string(), value[..n].escape_ascii().to_string()));
+        all.push((
+            name.escape_ascii().to_string(),
+            value[..n].escape_ascii().to_string(),
+        ));
     }
     all.sort();
     all
 }
 
 /// Runs `look` at the mounted overlay, in a mount namespace of its own that ends with the thread.
-pub fn with_overlay<T: Send>(overlay: &OverlayMount, at: &Path, look: impl FnOnce(&Path) -> T + Send) -> T {
+pub fn with_overlay<T: Send>(
+    overlay: &OverlayMount,
+    at: &Path,
+    look: impl FnOnce(&Path) -> T + Send,
+) -> T {
     let options = overlay.options().expect("fits into a page");
     fs::create_dir_all(at).unwrap();
     std::thread::scope(|scope| {
         let mounted = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
-            mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
-            mount(Some("overlay"), at, Some("overlay"), MsFlags::empty(), Some(options.as_os_str())).unwrap();
+            mount(
+                None::<&str>,
+                "/",
+                None::<&str>,
+                MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+                None::<&str>,
+            )
+            .unwrap();
+            mount(
+                Some("overlay"),
+                at,
+                Some("overlay"),
+                MsFlags::empty(),
+                Some(options.as_os_str()),
+            )
+            .unwrap();
             look(at)
         });
         mounted.join().unwrap()
@@ -81,7 +116,18 @@ pub fn with_overlay<T: Send>(overlay: &OverlayMount, at: &Path, look: impl FnOnc
 
 /// Panics with the first lines that differ.
 pub fn assert_same(ours: &[String], theirs: &[String]) {
-    let missing: Vec<_> = theirs.iter().filter(|line| !ours.contains(line)).take(8).collect();
-    let extra: Vec<_> = ours.iter().filter(|line| !theirs.contains(line)).take(8).collect();
-    assert!(missing.is_empty() && extra.is_empty(), "not in ours: {missing:#?}\nonly in ours: {extra:#?}");
+    let missing: Vec<_> = theirs
+        .iter()
+        .filter(|line| !ours.contains(line))
+        .take(8)
+        .collect();
+    let extra: Vec<_> = ours
+        .iter()
+        .filter(|line| !theirs.contains(line))
+        .take(8)
+        .collect();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "not in ours: {missing:#?}\nonly in ours: {extra:#?}"
+    );
 }

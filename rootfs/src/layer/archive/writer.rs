@@ -76,12 +76,19 @@ impl<W: Write> TarWriter<W> {
     }
 
     /// A file of `size` bytes, which `body` must have.
-    pub(crate) fn file(&mut self, entry: &TarEntry, mut body: impl Read, size: u64) -> io::Result<()> {
+    pub(crate) fn file(
+        &mut self,
+        entry: &TarEntry,
+        mut body: impl Read,
+        size: u64,
+    ) -> io::Result<()> {
         self.headers(entry, size)?;
         let mut buffer = vec![0; COPY_BYTES.min(size as usize)];
         let mut left = size;
         while left > 0 {
-            let n = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let n = buffer
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
             let read = body.read(&mut buffer[..n])?;
             if read == 0 {
                 return Err(io::Error::other("it became shorter while it was read"));
@@ -103,10 +110,15 @@ impl<W: Write> TarWriter<W> {
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::new(entry.flag));
         header.set_mode(entry.mode);
-        let ustar = header.as_ustar_mut().ok_or_else(|| io::Error::other("no ustar header"))?;
+        let ustar = header
+            .as_ustar_mut()
+            .ok_or_else(|| io::Error::other("no ustar header"))?;
         put_text(&mut ustar.name, &mut pax, "path", &entry.path);
         put_text(&mut ustar.linkname, &mut pax, "linkpath", &entry.target);
-        for (field, key, id) in [(&mut ustar.uid, "uid", entry.uid), (&mut ustar.gid, "gid", entry.gid)] {
+        for (field, key, id) in [
+            (&mut ustar.uid, "uid", entry.uid),
+            (&mut ustar.gid, "gid", entry.gid),
+        ] {
             if id > ID_MAX {
                 record(&mut pax, key.as_bytes(), id.to_string().as_bytes());
             }
@@ -121,7 +133,11 @@ impl<W: Write> TarWriter<W> {
         put_octal(&mut ustar.dev_major, u64::from(entry.device.0));
         put_octal(&mut ustar.dev_minor, u64::from(entry.device.1));
         for (name, value) in &entry.xattrs {
-            record(&mut pax, &[b"SCHILY.xattr.", name.as_slice()].concat(), value);
+            record(
+                &mut pax,
+                &[b"SCHILY.xattr.", name.as_slice()].concat(),
+                value,
+            );
         }
         if !pax.is_empty() {
             self.pax(&pax)?;

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat,
-    fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, fstat, futimens, lgetxattr, llistxattr, lremovexattr,
-    lsetxattr, openat, utimensat,
+    fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, fstat, futimens, lgetxattr,
+    llistxattr, lremovexattr, lsetxattr, openat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -227,11 +227,16 @@ pub(super) fn clear_xattrs(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 pub(crate) fn read_xattrs(fd: impl AsFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
     let fd = fd.as_fd();
     let names = xattr_names(fd)?.into_iter().filter(|name| !forbidden(name));
-    names.map(|name| xattr(fd, &name).map(|value| (name, value))).collect()
+    names
+        .map(|name| xattr(fd, &name).map(|value| (name, value)))
+        .collect()
 }
 
 /// The same for what can't be opened.
-pub(crate) fn read_xattrs_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+pub(crate) fn read_xattrs_at(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
     let path = [proc_path(&parent).as_bytes(), b"/", name].concat();
     let mut list = Vec::with_capacity(XATTR_BYTES);
     match llistxattr(path.as_slice(), rustix::buffer::spare_capacity(&mut list)) {
@@ -240,9 +245,16 @@ pub(crate) fn read_xattrs_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<
         Err(errno) => return Err(errno),
     }
     let mut xattrs = Vec::new();
-    for name in list.split(|&b| b == 0).filter(|name| !name.is_empty() && !forbidden(name)) {
+    for name in list
+        .split(|&b| b == 0)
+        .filter(|name| !name.is_empty() && !forbidden(name))
+    {
         let mut value = Vec::with_capacity(XATTR_BYTES);
-        lgetxattr(path.as_slice(), name, rustix::buffer::spare_capacity(&mut value))?;
+        lgetxattr(
+            path.as_slice(),
+            name,
+            rustix::buffer::spare_capacity(&mut value),
+        )?;
         xattrs.push((name.to_vec(), value));
     }
     Ok(xattrs)
