@@ -40,7 +40,19 @@ const MEMORY_FLAGS: [&str; 3] = [
 ];
 
 /// Annotations by which a configuration gains more than its fields say; a final dot means all that begin so.
-const UNSAFE_ANNOTATIONS: [&str; 4] = ["bundle", "org.criu.config", "org.systemd.property.", "run.oci."];
+const UNSAFE_ANNOTATIONS: [&str; 4] = [
+    "bundle",
+    "org.criu.config",
+    "org.systemd.property.",
+    "run.oci.",
+];
+
+/// Whether `--cgroup-manager systemd` works.
+const SYSTEMD: bool = false;
+/// Whether `linux.intelRdt` is applied.
+const INTEL_RDT: bool = false;
+/// Whether `linux.netDevices` is applied.
+const NET_DEVICES: bool = false;
 
 pub fn command() -> Command {
     Command::new("features").about("print what this runtime implements, as JSON")

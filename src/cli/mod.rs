@@ -6,6 +6,7 @@
 mod argument;
 mod checkpoint;
 mod completion;
+mod features;
 mod globals;
 mod help;
 mod kill;
@@ -13,6 +14,7 @@ mod list;
 mod log;
 mod man;
 mod matching;
+mod mounts;
 mod ps;
 mod restore;
 mod spec;
@@ -60,9 +62,11 @@ macro_rules! verb {
 const VERBS: &[Verb] = &[
     verb!(checkpoint),
     verb!(completion),
+    verb!(features),
     verb!(kill),
     verb!(list),
     verb!(man),
+    verb!(mounts),
     Verb {
         stop: Stop::Behind(0),
         ..verb!(ps)

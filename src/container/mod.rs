@@ -5,6 +5,7 @@
 
 pub mod id;
 pub mod kill;
+pub mod mounts;
 pub mod options;
 pub mod processes;
 pub mod report;

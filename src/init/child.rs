@@ -44,19 +44,7 @@ pub struct Child<'c, 'p> {
 /// Runs all steps. Never returns: the last step is `execve`.
 pub fn run(prepared: &mut Prepared<'_>, runtime: RawFd) -> ! {
     let steps = &prepared.plan.steps;
-    let mut child = Child {
-        prepared,
-        runtime: ChildEnd(runtime),
-        step: 0,
-        root: -1,
-        procfs: None,
-        empty_directory: None,
-        hooks_run: 0,
-        idmaps_used: 0,
-        program: 0,
-        home: step::program::Home::default(),
-        directory_pending: false,
-    };
+    let mut child = Child::new(prepared, ChildEnd(runtime));
     let failure = match child.begin() {
         Ok(()) => child.run_steps(steps),
         Err(failure) => failure,
@@ -65,6 +53,25 @@ pub fn run(prepared: &mut Prepared<'_>, runtime: RawFd) -> ! {
         .runtime
         .send(FromInit::Failed(child.step, failure), &[]);
     sys::process::exit(EXIT_FAILED)
+}
+
+impl<'c, 'p> Child<'c, 'p> {
+    /// Before the first step.
+    pub fn new(prepared: &'c mut Prepared<'p>, runtime: ChildEnd) -> Self {
+        Child {
+            prepared,
+            runtime,
+            step: 0,
+            root: -1,
+            procfs: None,
+            empty_directory: None,
+            hooks_run: 0,
+            idmaps_used: 0,
+            program: 0,
+            home: step::program::Home::default(),
+            directory_pending: false,
+        }
+    }
 }
 
 impl Child<'_, '_> {

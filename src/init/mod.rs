@@ -4,6 +4,7 @@
 //! a copy of the parent made by one `clone3`: until `execve` it allocates nothing, takes no lock and leaves only by
 //! `execve` or `_exit`. docs/init-protocol.md draws the exchange. The `Spec` never comes here.
 
+pub mod attach;
 pub mod child;
 pub mod failure;
 pub mod hook;

@@ -63,7 +63,7 @@ pub struct Plan {
 }
 
 /// How the container's first process is made and what it does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct InitPlan {
     /// `CLONE_NEW*` flags of the one `clone3`.
     pub new_namespaces: u64,

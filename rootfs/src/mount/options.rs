@@ -64,6 +64,8 @@ use libc::{
 
 /// Every option with a meaning of its own, sorted by name.
 const OPTIONS: &[(&str, Meaning)] = &[
+    // COMPAT(runc): a superblock flag that no file system asks for any more.
+    ("acl", Superblock(libc::MS_POSIXACL, true)),
     ("async", Superblock(libc::MS_SYNCHRONOUS, false)),
     ("atime", AccessTime(One, Leave(NOATIME))),
     ("bind", Bind(false)),
@@ -79,6 +81,7 @@ const OPTIONS: &[(&str, Meaning)] = &[
     ("lazytime", Superblock(libc::MS_LAZYTIME, true)),
     ("loud", Superblock(libc::MS_SILENT, false)),
     ("mand", Superblock(libc::MS_MANDLOCK, true)),
+    ("noacl", Superblock(libc::MS_POSIXACL, false)),
     ("noatime", AccessTime(One, Use(NOATIME))),
     ("nodev", Attribute(One, NODEV, true)),
     ("nodiratime", Attribute(One, NODIRATIME, true)),
