@@ -5,7 +5,7 @@
 
 use crate::model::{Report, Unit};
 use crate::peers::OURS;
-use crate::stats::{Ratio, median, ratio};
+use crate::stats::{Ratio, median, ratio, summarize};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -113,11 +113,11 @@ pub fn judge(promises: &[Promise], report: &Report) -> Vec<Verdict> {
                 unit,
                 reason: None,
             },
-            Err(reason) => Verdict {
+            Err((outcome, reason)) => Verdict {
                 promise: promise.clone(),
                 value: None,
                 unit: None,
-                outcome: Outcome::Unknown,
+                outcome,
                 reason: Some(reason),
             },
         })
@@ -136,18 +136,18 @@ fn outcome(promise: &Promise, value: Ratio) -> Outcome {
     }
 }
 
-fn evaluate(promise: &Promise, report: &Report) -> Result<(Ratio, Option<Unit>), String> {
-    let measure = report
-        .measures
-        .iter()
-        .find(|measure| measure.id == promise.measure)
-        .ok_or("the measure was not taken")?;
-    let ours = samples(report, &promise.measure, OURS)?;
+/// Where there is nothing to compare: a failure of ours is a miss, any other unknown.
+fn evaluate(
+    promise: &Promise,
+    report: &Report,
+) -> Result<(Ratio, Option<Unit>), (Outcome, String)> {
+    let id = &promise.measure;
+    let measure = report.measures.iter().find(|measure| measure.id == *id);
+    let unknown = |reason: String| (Outcome::Unknown, reason);
+    let measure = measure.ok_or_else(|| unknown("the measure was not taken".to_owned()))?;
+    let ours = samples(report, id, OURS).map_err(|reason| (Outcome::Miss, reason))?;
     if promise.against.is_empty() {
-        let row = report.row(&promise.measure, OURS);
-        let summary = row
-            .and_then(|row| row.summary.as_ref())
-            .ok_or("no samples")?;
+        let summary = summarize(ours).ok_or_else(|| unknown("no samples".to_owned()))?;
         let value = Ratio {
             value: summary.median,
             low: summary.low,
@@ -155,20 +155,26 @@ fn evaluate(promise: &Promise, report: &Report) -> Result<(Ratio, Option<Unit>),
         };
         return Ok((value, Some(measure.unit)));
     }
-    let (mut there, mut reasons) = (Vec::new(), Vec::new());
+    let theirs = fastest(promise, report).map_err(unknown)?;
+    ratio(ours, theirs)
+        .map(|value| (value, None))
+        .ok_or_else(|| unknown("no samples".to_owned()))
+}
+
+/// The samples of the fastest peer that the promise names and that did not fail.
+fn fastest<'a>(promise: &Promise, report: &'a Report) -> Result<&'a [f64], String> {
+    let mut reasons = Vec::new();
+    let mut there = Vec::new();
     for peer in &promise.against {
         match samples(report, &promise.measure, peer) {
             Ok(samples) => there.push(samples),
             Err(reason) => reasons.push(reason),
         }
     }
-    let fastest = there
+    there
         .into_iter()
         .min_by(|a, b| median(a).total_cmp(&median(b)))
-        .ok_or_else(|| reasons.join("; "))?;
-    ratio(ours, fastest)
-        .map(|value| (value, None))
-        .ok_or_else(|| "no samples".to_owned())
+        .ok_or_else(|| reasons.join("; "))
 }
 
 fn samples<'a>(report: &'a Report, measure: &str, peer: &str) -> Result<&'a [f64], String> {

@@ -3,6 +3,7 @@
 //! A peer that failed is a row with a reason, never a missing row. It must not
 //! know how a number was measured nor how it is shown.
 
+use crate::budget::{Outcome, Verdict};
 use crate::machine::Machine;
 use crate::stats::{Summary, summarize};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ pub struct Report {
     pub measures: Vec<Measure>,
     pub curves: Vec<Curve>,
     pub waterfalls: Vec<Waterfall>,
-    pub budgets: Vec<crate::budget::Verdict>,
+    pub budgets: Vec<Verdict>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,7 +30,23 @@ pub struct PeerInfo {
     pub absent: Option<String>,
 }
 
-/// One question asked of every peer.
+/// What one question yields.
+#[derive(Debug, Default)]
+pub struct Answer {
+    pub measures: Vec<Measure>,
+    pub curves: Vec<Curve>,
+}
+
+impl Answer {
+    pub fn of(measure: Measure) -> Self {
+        Self {
+            measures: vec![measure],
+            curves: Vec::new(),
+        }
+    }
+}
+
+/// One number asked of every peer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Measure {
     pub id: String,
@@ -37,6 +54,9 @@ pub struct Measure {
     pub about: String,
     pub unit: Unit,
     pub rows: Vec<Row>,
+    /// The question it answers; `--only` takes this name.
+    #[serde(default)]
+    pub question: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +161,42 @@ pub struct Phase {
 }
 
 impl Report {
+    /// Adds what a question yielded, in the place of what it yielded before.
+    pub fn take(&mut self, question: &str, answer: Answer) {
+        for mut measure in answer.measures {
+            measure.question = question.to_owned();
+            let before = self.measures.iter_mut().find(|old| old.id == measure.id);
+            match before {
+                Some(before) => *before = measure,
+                None => self.measures.push(measure),
+            }
+        }
+        for curve in answer.curves {
+            let before = self.curves.iter_mut().find(|old| old.id == curve.id);
+            match before {
+                Some(before) => *before = curve,
+                None => self.curves.push(curve),
+            }
+        }
+    }
+
+    pub fn missed_measures(&self) -> Vec<String> {
+        let missed = |verdict: &&Verdict| verdict.outcome == Outcome::Miss;
+        let verdicts = self.budgets.iter().filter(missed);
+        verdicts
+            .map(|verdict| verdict.promise.measure.clone())
+            .collect()
+    }
+
+    pub fn missed_questions(&self) -> Vec<&str> {
+        let missed = self.missed_measures();
+        let measures = self.measures.iter();
+        measures
+            .filter(|measure| missed.contains(&measure.id))
+            .map(|measure| measure.question.as_str())
+            .collect()
+    }
+
     pub fn row(&self, measure: &str, peer: &str) -> Option<&Row> {
         let measure = self.measures.iter().find(|m| m.id == measure)?;
         measure.rows.iter().find(|row| row.peer == peer)

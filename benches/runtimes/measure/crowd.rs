@@ -167,6 +167,7 @@ fn growth_measure(rows: Vec<Row>) -> Measure {
         about: "Start times of the last fifth of the held containers, divided by the median of the first fifth; 1 is flat.".into(),
         unit: Unit::Count,
         rows,
+        question: String::new(),
     }
 }
 
@@ -179,8 +180,22 @@ struct Crowd {
     failure: Option<String>,
 }
 
-/// The memory of a deleted crowd comes back late.
-const CALM: Duration = Duration::from_millis(300);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+const LOOKS: u32 = 15;
+const CALM_KIB: u64 = 64;
+
+/// The kernel frees the memory of a deleted crowd late, in the background.
+fn wait_for_calm() {
+    let mut before = kernel_kib();
+    for _ in 0..LOOKS {
+        std::thread::sleep(BETWEEN_LOOKS);
+        let now = kernel_kib();
+        if now.abs_diff(before) < CALM_KIB {
+            return;
+        }
+        before = now;
+    }
+}
 
 impl Crowd {
     fn gather(
@@ -197,7 +212,7 @@ impl Crowd {
             kernel: Vec::new(),
             failure: None,
         };
-        std::thread::sleep(CALM);
+        wait_for_calm();
         let kernel = kernel_kib();
         let mut held = Vec::new();
         for number in 1..=count {

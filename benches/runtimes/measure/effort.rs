@@ -36,6 +36,7 @@ pub fn system_calls(ground: &Ground, progress: &mut Progress) -> Result<Answer, 
             .into(),
         unit: Unit::Count,
         rows,
+        question: String::new(),
     };
     Ok(Answer {
         measures: vec![
@@ -81,6 +82,7 @@ pub fn size(ground: &Ground, _progress: &mut Progress) -> Result<Answer, String>
         about: "The file alone; a dynamic one needs its libraries too.".into(),
         unit: Unit::Kibibytes,
         rows: rows.collect(),
+        question: String::new(),
     }))
 }
 

@@ -26,6 +26,7 @@ pub fn both(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
             about: "The floor joins the same namespaces, forks and executes.".into(),
             unit: Unit::Milliseconds,
             rows: rows(ground, &held, pace, progress),
+            question: String::new(),
         });
     }
     Ok(Answer {

@@ -37,5 +37,6 @@ pub fn instruction(ground: &Ground, progress: &mut Progress) -> Result<Answer, S
             .into(),
         unit: Unit::Milliseconds,
         rows,
+        question: String::new(),
     }))
 }

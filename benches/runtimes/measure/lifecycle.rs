@@ -61,6 +61,7 @@ fn series(
         about: "Three commands, as an engine calls them; the workload sleeps.".into(),
         unit: Unit::Milliseconds,
         rows,
+        question: String::new(),
     });
     Ok(measures.collect())
 }

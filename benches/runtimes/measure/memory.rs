@@ -33,6 +33,7 @@ pub fn peak(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
         about: "The largest resident set of any process of the command, as wait4 tells it.".into(),
         unit: Unit::Kibibytes,
         rows: rows.collect(),
+        question: String::new(),
     }))
 }
 
@@ -63,6 +64,7 @@ pub fn standing(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
         about: about.into(),
         unit: Unit::Kibibytes,
         rows,
+        question: String::new(),
     };
     let measures = vec![
         measure(
@@ -160,6 +162,7 @@ pub fn smallest_limit(ground: &Ground, progress: &mut Progress) -> Result<Answer
             .into(),
         unit: Unit::Kibibytes,
         rows,
+        question: String::new(),
     }))
 }
 

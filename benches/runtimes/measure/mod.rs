@@ -15,16 +15,9 @@ mod shapes;
 mod vm;
 
 use crate::ground::Ground;
-use crate::model::{Curve, Measure};
+pub use crate::model::Answer;
 use crate::sample::Pace;
 use std::time::Duration;
-
-/// What one question yields.
-#[derive(Default)]
-pub struct Answer {
-    pub measures: Vec<Measure>,
-    pub curves: Vec<Curve>,
-}
 
 pub struct Question {
     /// What `--only` looks for.
@@ -125,19 +118,5 @@ pub fn after_idle(ground: &Ground) -> Pace {
         burst: 1,
         idle: Duration::from_millis(300),
         at_most: Duration::from_secs(if ground.full { 180 } else { 20 }),
-    }
-}
-
-impl Answer {
-    pub fn add(&mut self, other: Self) {
-        self.measures.extend(other.measures);
-        self.curves.extend(other.curves);
-    }
-
-    fn of(measure: Measure) -> Self {
-        Self {
-            measures: vec![measure],
-            curves: Vec::new(),
-        }
     }
 }

@@ -15,6 +15,7 @@ pub fn warm(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
             .into(),
         unit: Unit::Milliseconds,
         rows: whole_runs(ground, back_to_back(ground), progress)?,
+        question: String::new(),
     };
     Ok(Answer::of(measure))
 }
@@ -26,6 +27,7 @@ pub fn idle(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
         about: "The same after a silence, as most starts of a person or a scheduler are.".into(),
         unit: Unit::Milliseconds,
         rows: whole_runs(ground, after_idle(ground), progress)?,
+        question: String::new(),
     };
     Ok(Answer::of(measure))
 }

@@ -21,6 +21,7 @@ pub fn docker(ground: &Ground, progress: &mut Progress) -> Result<Answer, String
         about: "A seccomp profile like Docker's for three architectures, 20 mounts, masked paths, device rules, limits of memory, processor and processes.".into(),
         unit: Unit::Milliseconds,
         rows,
+        question: String::new(),
     }))
 }
 
@@ -39,6 +40,7 @@ pub fn user_namespace(ground: &Ground, progress: &mut Progress) -> Result<Answer
         about: "Started by root; 65,536 ids are mapped to unprivileged ones.".into(),
         unit: Unit::Milliseconds,
         rows,
+        question: String::new(),
     }))
 }
 
@@ -62,5 +64,6 @@ pub fn rootless(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
         about: "Started by an ordinary user whose id is mapped to root; no cgroup, as he may write none.".into(),
         unit: Unit::Milliseconds,
         rows,
+        question: String::new(),
     }))
 }

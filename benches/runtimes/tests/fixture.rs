@@ -72,6 +72,7 @@ fn run() -> Measure {
             ),
             emulated.noted(Some("software emulation".into())),
         ],
+        question: String::new(),
     }
 }
 
@@ -85,6 +86,7 @@ fn memory() -> Measure {
             Row::new("crun-lite", Ok(vec![2500.0, 2510.0, 2490.0])),
             Row::new("runc", Ok(vec![20_480.0, 20_480.0, 20_480.0])),
         ],
+        question: String::new(),
     }
 }
 

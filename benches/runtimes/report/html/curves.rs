@@ -3,6 +3,7 @@
 use super::super::figure::{digits, with_unit};
 use super::escape;
 use crate::model::{Curve, Line, Report};
+use crate::peers::{FLOOR, OURS};
 use std::fmt::Write;
 
 const WIDTH: f64 = 360.0;
@@ -28,20 +29,29 @@ fn figure(page: &mut String, curve: &Curve) {
     let title = escape(&curve.title);
     let _ = write!(
         page,
-        "<figure class=\"curve\" data-curve=\"{}\">\n<h3>{title}</h3>\n<p class=\"about\">{}</p>\n\
+        "<figure class=\"curve\" data-curve=\"{}\">\n<h3>{title} <small>{}</small></h3>\n<p class=\"about\">{}</p>\n\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}, the numbers are in the table below\">",
         curve.id,
+        curve.unit.name(),
         escape(&curve.about)
     );
     let frame = Frame::of(curve);
     frame.axes(page, curve);
-    for (index, line) in curve.lines.iter().enumerate() {
-        frame.line(page, line, index);
+    for line in &curve.lines {
+        frame.line(page, line);
     }
     page.push_str("</svg>\n");
     legend(page, curve);
     numbers(page, curve);
     page.push_str("</figure>\n");
+}
+
+/// A peer has the same colour in every drawing; the last is for those without their own.
+fn colour(peer: &str) -> usize {
+    let own = [OURS, FLOOR, "crun", "runc", "bubblewrap"];
+    own.iter()
+        .position(|name| *name == peer)
+        .unwrap_or(own.len())
 }
 
 /// Turns values into places on the drawing.
@@ -103,11 +113,12 @@ impl Frame {
             "<text class=\"axis\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             f64::midpoint(LEFT, WIDTH - RIGHT),
             HEIGHT - 3.0,
-            escape(&format!("{} ({})", curve.x_label, curve.unit.name()))
+            escape(&curve.x_label)
         );
     }
 
-    fn line(&self, page: &mut String, line: &Line, index: usize) {
+    fn line(&self, page: &mut String, line: &Line) {
+        let index = colour(&line.peer);
         let places: Vec<String> = line
             .points
             .iter()
@@ -159,7 +170,8 @@ fn spread(mut marks: Vec<f64>, right: f64) -> Vec<f64> {
 
 fn legend(page: &mut String, curve: &Curve) {
     page.push_str("<ul class=\"legend\">\n");
-    for (index, line) in curve.lines.iter().enumerate() {
+    for line in &curve.lines {
+        let index = colour(&line.peer);
         let failure = line.failure.as_deref().map_or_else(String::new, |reason| {
             format!(" <span class=\"failed\">failed: {}</span>", escape(reason))
         });
