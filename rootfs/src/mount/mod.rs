@@ -4,11 +4,13 @@
 //! resolving its destination inside the root by handle. [`plan_mount`] makes one from a specification's entry.
 
 pub mod dev;
+mod display;
 mod idmap;
 mod options;
 mod plan;
 mod reading;
 
+pub use display::Shown;
 pub use options::mount_option_names;
 pub use plan::{MountError, MountFacts, is_bind, plan_mount};
 

@@ -3,6 +3,8 @@
 //! A name that isn't in the table belongs to the file system. Nothing here knows which options go together:
 //! that is judged by `plan_mount`.
 
+use super::Attributes;
+
 /// What one option does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -56,8 +58,8 @@ use Meaning::*;
 use Reach::{One, Tree};
 use TimeChange::{Leave, Use};
 use libc::{
-    MOUNT_ATTR_NOATIME as NOATIME, MOUNT_ATTR_NODEV as NODEV, MOUNT_ATTR_NODIRATIME as NODIRATIME,
-    MOUNT_ATTR_NOEXEC as NOEXEC, MOUNT_ATTR_NOSUID as NOSUID,
+    MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME as NOATIME, MOUNT_ATTR_NODEV as NODEV,
+    MOUNT_ATTR_NODIRATIME as NODIRATIME, MOUNT_ATTR_NOEXEC as NOEXEC, MOUNT_ATTR_NOSUID as NOSUID,
     MOUNT_ATTR_NOSYMFOLLOW as NOSYMFOLLOW, MOUNT_ATTR_RDONLY as RDONLY,
     MOUNT_ATTR_RELATIME as RELATIME, MOUNT_ATTR_STRICTATIME as STRICTATIME,
 };
@@ -149,4 +151,29 @@ pub(super) fn meaning(name: &str) -> Option<Meaning> {
 /// The options that have a meaning of their own, sorted, for `features`.
 pub fn mount_option_names() -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().map(|(name, _)| *name)
+}
+
+/// The names of attributes, as `ro` and `nosuid`, or `suid` where one is cleared.
+pub(super) fn attribute_names(
+    reach: Reach,
+    attributes: Attributes,
+) -> impl Iterator<Item = &'static str> {
+    let Attributes { set, clear } = attributes;
+    let clear = clear & !set;
+    OPTIONS.iter().filter_map(move |(name, meaning)| {
+        let named = match *meaning {
+            Readonly(readonly) => {
+                reach == One && (if readonly { set } else { clear }) & RDONLY != 0
+            }
+            Attribute(at, flag, to_set) => {
+                at == reach && (if to_set { set } else { clear }) & flag != 0
+            }
+            AccessTime(at, Use(RELATIME)) => {
+                at == reach && clear & MOUNT_ATTR__ATIME == MOUNT_ATTR__ATIME
+            }
+            AccessTime(at, Use(value)) => at == reach && set & value != 0,
+            _ => false,
+        };
+        named.then_some(*name)
+    })
 }

@@ -484,3 +484,90 @@ fn a_bound_dev_is_seen() {
         entry("", "/x", "/dev/x", &["bind"])
     ]));
 }
+
+#[test]
+fn an_operation_is_a_sentence() {
+    let range = [IdMapping {
+        container_id: 0,
+        host_id: 5,
+        size: 7,
+    }];
+    let mut mapped = entry(
+        "",
+        "/src",
+        "/d",
+        &[
+            "rbind",
+            "rro",
+            "rnosuid",
+            "rslave",
+            "shared",
+            "ridmap",
+            "src-nofollow",
+        ],
+    );
+    mapped.uid_mappings = range.to_vec();
+    mapped.gid_mappings = range.to_vec();
+    let table = [
+        (
+            entry("proc", "proc", "/proc", &["nosuid", "noexec", "nodev"]),
+            "mount proc on /proc (type=proc, nodev,noexec,nosuid)",
+        ),
+        (
+            entry("tmpfs", "shm", "/dev/shm", &[]),
+            "mount shm on /dev/shm (type=tmpfs)",
+        ),
+        (
+            entry(
+                "tmpfs",
+                "t",
+                "/t",
+                &["ro", "strictatime", "sync", "mode=755", "tmpcopyup"],
+            ),
+            "mount t on /t (type=tmpfs, strictatime,tmpcopyup,ro at the end,sync,mode=755)",
+        ),
+        (
+            entry(
+                "ext4",
+                "/dev/a\nb",
+                "/e",
+                &["ro", "atime", "suid", "silent"],
+            ),
+            "mount /dev/a\\nb on /e (type=ext4, relatime,ro,suid,silent)",
+        ),
+        (entry("", "/s", "/d", &["bind"]), "mount /s on /d (bind)"),
+        (
+            entry("", "/s", "/d", &["bind", "copy-symlink", "rw"]),
+            "mount /s on /d (bind,rw,copy-symlink)",
+        ),
+        (
+            mapped,
+            "mount /src on /d (rbind,rnosuid,rro,rslave,shared,ridmap=uids=0-5-7;gids=0-5-7,src-nofollow)",
+        ),
+        (
+            entry("", "", "/d", &["remount", "bind", "ro"]),
+            "change the mount on /d (remount,bind,ro)",
+        ),
+        (
+            entry("", "", "/d", &["remount", "size=1k"]),
+            "change the mount on /d (remount,size=1k)",
+        ),
+        (
+            entry("tmpfs", "t", "/t", &[r#"context="a,b""#]),
+            r#"mount t on /t (type=tmpfs, context="a,b")"#,
+        ),
+    ];
+    for (mount, expected) in table {
+        assert_eq!(planned(&mount).to_string(), expected);
+    }
+    let shared = MountFacts {
+        user_namespace: true,
+        new_network_namespace: false,
+        ..facts()
+    };
+    let op = plan_mount(&entry("sysfs", "sysfs", "/sys", &["ro"]), 0, &shared).expect("is valid");
+    assert_eq!(
+        op.to_string(),
+        "mount sysfs on /sys (type=sysfs, ro; or bind /sys)"
+    );
+}
