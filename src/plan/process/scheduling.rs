@@ -99,6 +99,12 @@ pub fn plan_scheduler(scheduler: &Scheduler) -> Result<SchedulerOp> {
     Err(invalid(at, problem))
 }
 
+/// The name of a scheduling policy's number, for messages.
+pub(in crate::plan) fn policy_name(policy: u32) -> &'static str {
+    let found = POLICIES.iter().find(|(_, number)| *number as u32 == policy);
+    found.map_or("SCHED_?", |(name, _)| name)
+}
+
 /// `ioprio_set(2)`'s value.
 pub fn plan_io_priority(priority: &IoPriority) -> Result<i32> {
     let at = "process.ioPriority";
@@ -179,7 +185,7 @@ pub fn parse_cpu_list(at: &str, list: &str) -> Result<Option<CpuSet>> {
 }
 
 /// Numbers and ranges between commas as words of a bit mask, lowest first.
-pub(in crate::plan) fn parse_list(list: &str) -> Result<Vec<u64>, String> {
+fn parse_list(list: &str) -> Result<Vec<u64>, String> {
     let mut words: Vec<u64> = Vec::new();
     for item in list
         .split(',')
