@@ -2,7 +2,7 @@
 //!
 //! [`runtime`] is the runtime specification's `config.json`. [`digest`], [`verify`],
 //! [`descriptor`], [`manifest`], [`image_config`], [`platform`] and [`reference`] are the image specification, pure.
-//! [`store`] is where images live; only it does I/O.
+//! [`store`] is where images live, [`registry`] where they come from, [`transfer`] the way; only they do I/O.
 //! Nothing here mounts, starts processes or needs `unsafe`.
 
 pub mod descriptor;
@@ -13,8 +13,10 @@ pub mod manifest;
 pub mod platform;
 pub mod progress;
 pub mod reference;
+pub mod registry;
 pub mod runtime;
 pub mod store;
+pub mod transfer;
 pub mod verify;
 
 pub use digest::{ChainId, DiffId, Digest};

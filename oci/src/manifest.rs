@@ -19,7 +19,7 @@ pub enum Document {
     /// Manifests by platform.
     Index(spec::ImageIndex),
     /// One image.
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
 }
 
 /// One image's parts, checked.
@@ -71,7 +71,8 @@ impl Document {
         let shape: Shape = json(bytes, "manifest")?;
         match judge(&shape, media_type)? {
             MediaKind::Index => Ok(Document::Index(json(bytes, "index")?)),
-            _ => Manifest::new(json(bytes, "manifest")?).map(Document::Manifest),
+            _ => Manifest::new(json(bytes, "manifest")?)
+                .map(|manifest| Document::Manifest(Box::new(manifest))),
         }
     }
 }

@@ -89,7 +89,7 @@ impl CgroupRecord {
 }
 
 /// A container's cgroup, its directories open.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Cgroup {
     /// What is remembered of it.
     pub record: CgroupRecord,

@@ -70,6 +70,14 @@ fn kill_init(record: &Record, signal: Signal) -> Result<()> {
     }
 }
 
+/// Ends what is left in the cgroup when init has ended.
+pub fn end_all(record: &Record) -> Result<()> {
+    match processes::pids(record)?.is_empty() {
+        true => Ok(()),
+        false => kill_all(record, Signal::KILL, true),
+    }
+}
+
 /// Signals every process in the cgroup once, those too that are forked while we are at it.
 fn kill_all(record: &Record, signal: Signal, alive: bool) -> Result<()> {
     let mut signalled = BTreeSet::new();

@@ -3,13 +3,31 @@
 //! The command line fills the structs of [`options`] and calls a verb; nothing here prints, parses arguments or knows
 //! an exit code beyond the container's own.
 
+mod companion;
+mod console;
+pub mod create;
+pub mod delete;
+pub mod exec;
+mod exec_cgroup;
+mod hooks;
 pub mod id;
+mod idmap;
+mod inherited;
 pub mod kill;
+mod listener;
+mod make;
+mod monitor;
+mod namespace;
+mod net_device;
 pub mod mounts;
 pub mod options;
+mod pid_file;
 pub mod processes;
 pub mod report;
+pub mod run;
+mod seccomp_agent;
 pub mod signal;
+pub mod start;
 pub mod state;
 pub mod status;
 pub mod timestamp;

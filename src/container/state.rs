@@ -232,6 +232,21 @@ impl StateDir {
 
     /// Frees the id: removes the directory with all that is in it.
     pub fn remove(self) -> Result<()> {
+        self.clear()
+    }
+
+    /// Takes the lock that [`StateDir::unlock`] gave up; an error when the container was deleted meanwhile.
+    pub fn lock_again(&mut self) -> Result<()> {
+        self.lock(FlockArg::LockExclusive)
+    }
+
+    /// Init no longer waits for `start`.
+    pub fn started(&self) -> Result<()> {
+        super::listener::remove(&self.path)
+    }
+
+    /// Removes the directory and all in it; the id is free then.
+    pub fn clear(&self) -> Result<()> {
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(
                 format!("remove state directory {}", self.path.display()),

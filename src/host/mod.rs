@@ -4,6 +4,10 @@
 
 mod cgroups;
 
+use crate::error::{Context, Result};
+use crate::sys::credentials;
+use std::path::Path;
+
 pub use cgroups::{CgroupLayout, Hierarchy, probe_cgroups};
 
 /// The facts about a host that a plan depends on.
@@ -30,4 +34,52 @@ pub struct Host {
     pub apparmor: bool,
     /// Whether SELinux is enabled.
     pub selinux: bool,
+}
+
+impl Host {
+    /// Looks at this host and at the caller. Reads three small files of procfs and makes some forty cheap calls.
+    pub fn probe() -> Result<Host> {
+        let (cgroups, own_cgroups) = probe_cgroups()?;
+        let (capabilities, _, _) = credentials::capabilities().context("capget")?;
+        let (bounding, last_capability) = probe_bounding();
+        Ok(Host {
+            uid: nix::unistd::geteuid().as_raw(),
+            gid: nix::unistd::getegid().as_raw(),
+            in_initial_userns: in_initial_user_namespace(),
+            capabilities,
+            bounding,
+            last_capability,
+            cgroups,
+            own_cgroups,
+            apparmor: is_yes("/sys/module/apparmor/parameters/enabled"),
+            selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+        })
+    }
+
+    /// Whether the caller is the host's root: id 0, and not in a user namespace.
+    pub fn is_privileged(&self) -> bool {
+        self.uid == 0 && self.in_initial_userns
+    }
+}
+
+fn is_yes(file: &str) -> bool {
+    std::fs::read(file).is_ok_and(|text| text.first() == Some(&b'Y'))
+}
+
+/// The initial user namespace maps all ids to themselves.
+fn in_initial_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// The bounding set, and the highest capability that the kernel knows: it refuses to answer beyond that.
+fn probe_bounding() -> (u64, u8) {
+    let known = (0..64u8).map_while(|capability| {
+        credentials::in_bounding(capability)
+            .ok()
+            .map(|held| (capability, held))
+    });
+    known.fold((0, 0), |(set, _), (capability, held)| {
+        (set | u64::from(held) << capability, capability)
+    })
 }

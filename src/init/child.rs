@@ -5,7 +5,7 @@
 
 use super::failure::{During, Failure, Operation, Result};
 use super::message::{ChildEnd, FromInit, ToInit};
-use super::prepare::Prepared;
+use super::prepare::{Filter, Prepared};
 use super::step;
 use crate::plan::Step;
 use crate::sys::{self, open};
@@ -55,6 +55,18 @@ pub fn run(prepared: &mut Prepared<'_>, runtime: RawFd) -> ! {
     sys::process::exit(EXIT_FAILED)
 }
 
+/// Without `no_new_privs` a filter wants CAP_SYS_ADMIN, which a user other than root has kept but not in effect.
+fn load_privileged(filter: Filter<'_>) -> sys::Result<Option<std::os::fd::OwnedFd>> {
+    match sys::seccomp::load(filter.program, filter.flags) {
+        Err(Errno::EACCES) => {
+            let (_, permitted, inheritable) = sys::credentials::capabilities()?;
+            sys::credentials::set_capabilities(permitted, permitted, inheritable)?;
+            sys::seccomp::load(filter.program, filter.flags)
+        }
+        other => other,
+    }
+}
+
 impl<'c, 'p> Child<'c, 'p> {
     /// Before the first step.
     pub fn new(prepared: &'c mut Prepared<'p>, runtime: ChildEnd) -> Self {
@@ -78,6 +90,8 @@ impl Child<'_, '_> {
     /// Before the first step: nothing inherited may change what the steps do.
     fn begin(&mut self) -> Result {
         sys::process::set_umask(0);
+        // The caller's terminal and its signals are not the container's; a leader already has its own.
+        let _ = sys::process::new_session();
         // CVE-2016-9962: processes of a namespace that we join must not trace us or open our fds.
         sys::credentials::set_dumpable(false).during(Operation::Whole)
     }
@@ -198,7 +212,7 @@ impl Child<'_, '_> {
         let Some(filter) = self.prepared.filter else {
             return Ok(());
         };
-        match sys::seccomp::load(filter.program, filter.flags).during(Operation::Whole)? {
+        match load_privileged(filter).during(Operation::Whole)? {
             None => Ok(()),
             Some(listener) => {
                 let fds = [listener.as_raw_fd()];

@@ -211,7 +211,7 @@ impl Created<'_> {
     /// The child becomes its program now; returns when it has, or with the reason why it could not.
     pub fn start(mut self) -> Result<Running> {
         self.0.tell(ToInit::Start, &[])?;
-        await_exec(self.0.messages(), self.0.plan)?;
+        await_exec(self.0.messages(), &|| Ok(self.0.plan.clone()))?;
         self.release()
     }
 
@@ -228,8 +228,9 @@ impl Created<'_> {
     }
 }
 
-/// Reads until the child's end closes, which `execve` does; a failure comes before that.
-pub fn await_exec(messages: ParentEnd, plan: &InitPlan) -> Result<()> {
+/// Reads until the child's end closes, which `execve` does; a failure comes before that. `plan` gives the steps that
+/// the sentence for it needs.
+pub fn await_exec(messages: ParentEnd, plan: &dyn Fn() -> Result<InitPlan>) -> Result<()> {
     loop {
         match messages
             .receive()
@@ -237,7 +238,7 @@ pub fn await_exec(messages: ParentEnd, plan: &InitPlan) -> Result<()> {
         {
             None => return Ok(()),
             Some((FromInit::Failed(step, failure), _)) => {
-                return Err(describe(plan, step, failure));
+                return Err(describe(&plan()?, step, failure));
             }
             Some(_) => {}
         }

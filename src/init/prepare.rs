@@ -42,6 +42,26 @@ pub struct HookState {
     pub tail: Vec<u8>,
 }
 
+impl HookState {
+    /// Stands for the pid in the text that is cut; no field of the state can hold it as a number.
+    pub const PID: i32 = -1_999_999_999;
+
+    /// Cuts a state that was written with [`HookState::PID`].
+    pub fn new(json: &[u8]) -> HookState {
+        let mark = Self::PID.to_string();
+        let at = json
+            .windows(mark.len())
+            .position(|window| window == mark.as_bytes());
+        let (head, tail) = at.map_or((json, &[][..]), |at| {
+            (&json[..at], &json[at + mark.len()..])
+        });
+        HookState {
+            head: head.to_vec(),
+            tail: tail.to_vec(),
+        }
+    }
+}
+
 /// A filter with its flags, as `plan` compiled it.
 #[derive(Debug, Clone, Copy)]
 pub struct Filter<'p> {
@@ -62,6 +82,16 @@ pub struct ChildFds {
     pub mounts: Vec<RawFd>,
     /// User namespaces of idmapped mounts, by order of the steps that need one.
     pub id_maps: Vec<RawFd>,
+}
+
+impl ChildFds {
+    /// The parent's copies are closed once the child has its own.
+    pub fn close(&mut self) {
+        self.mounts
+            .drain(..)
+            .chain(self.id_maps.drain(..))
+            .for_each(crate::sys::open::close);
+    }
 }
 
 impl Default for ChildFds {

@@ -6,15 +6,22 @@
 pub mod cgroup;
 mod display;
 mod field;
+pub mod namespaces;
 pub mod process;
 pub mod seccomp;
 mod step;
+pub mod steps;
 pub mod validate;
 
 pub use step::*;
 
+use crate::error::{Error, Result};
+use crate::host::Host;
+use namespaces::Namespaces;
+use oci::runtime::{Linux, Process, Spec};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use steps::{Planner, Start, hook_ops, process_steps};
 
 /// What the command line says about one create, run or exec.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +63,12 @@ pub enum CgroupManager {
 pub struct Plan {
     /// The container's init process.
     pub init: InitPlan,
+    /// Its cgroups.
+    pub cgroup: cgroup::CgroupPlan,
+    /// Its system call filter.
+    pub seccomp: Option<seccomp::SeccompPlan>,
+    /// Absolute path of its root file system.
+    pub rootfs: PathBuf,
     /// Hooks by kind, each ready to run.
     pub hooks: HookPlan,
     /// What the author should know but what stops nothing.
@@ -142,3 +155,163 @@ pub struct HookPlan {
 
 /// The part of the configuration that goes into `state` and to hooks.
 pub type Annotations = BTreeMap<String, String>;
+
+/// Interprets a configuration for a host: everything that `create` or `run` will do.
+pub fn plan(spec: &Spec, host: &Host, options: &Options) -> Result<Plan> {
+    let mut warnings = validate::validate(spec, host, options)?;
+    let none = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
+    let namespaces = Namespaces::of(linux)?;
+    let mut cgroup = cgroup::plan_cgroup(spec, host, options)?;
+    warnings.append(&mut cgroup.warnings);
+    let seccomp = linux
+        .seccomp
+        .as_ref()
+        .map(|profile| compile_filter(profile, options, &mut warnings))
+        .transpose()?;
+    let root = spec
+        .root
+        .as_ref()
+        .ok_or_else(|| Error::new("root: is required"))?;
+    let rootfs = options.bundle.join(&root.path);
+    let process = spec.process.as_ref();
+    let mut planner = Planner::new((spec, linux), host, options, &namespaces, &cgroup, &rootfs);
+    let steps = planner.init_steps()?;
+    let prepared_mounts = std::mem::take(&mut planner.prepared);
+    warnings.append(&mut planner.warnings);
+    // The cgroup namespace is made by a step, once the child is in its cgroup.
+    let new_namespaces = namespaces.new & !(libc::CLONE_NEWCGROUP as u64);
+    let init = InitPlan {
+        new_namespaces,
+        id_maps: namespaces
+            .makes(libc::CLONE_NEWUSER)
+            .then(|| namespaces::id_maps(spec, host, options)),
+        time_offsets: namespaces::time_offsets(linux),
+        oom_score_adj: process.and_then(|process| process.oom_score_adj),
+        rlimits: process
+            .map(|process| process::plan_rlimits(&process.rlimits))
+            .transpose()?
+            .unwrap_or_default(),
+        prepared_mounts,
+        steps,
+        join: namespaces.join,
+    };
+    Ok(Plan {
+        init,
+        cgroup,
+        seccomp,
+        hooks: HookPlan::of(spec)?,
+        rootfs,
+        warnings,
+    })
+}
+
+fn compile_filter(
+    profile: &oci::runtime::Seccomp,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<seccomp::SeccompPlan> {
+    let how = seccomp::Options {
+        enosys_stub: true,
+        strict: options.strict,
+    };
+    let mut plan = seccomp::compile(profile, seccomp::Arch::NATIVE, &how)?;
+    warnings.append(&mut plan.warnings);
+    Ok(plan)
+}
+
+impl HookPlan {
+    /// The hooks that the runtime runs on its own side.
+    pub fn of(spec: &Spec) -> Result<HookPlan> {
+        let Some(hooks) = &spec.hooks else {
+            return Ok(HookPlan::default());
+        };
+        let mut create_runtime = hook_ops("hooks.prestart", &hooks.prestart)?;
+        create_runtime.append(&mut hook_ops("hooks.createRuntime", &hooks.create_runtime)?);
+        Ok(HookPlan {
+            create_runtime,
+            poststart: hook_ops("hooks.poststart", &hooks.poststart)?,
+            poststop: hook_ops("hooks.poststop", &hooks.poststop)?,
+        })
+    }
+}
+
+/// What one `exec` will do in a running container.
+#[derive(Debug, Clone)]
+pub struct ExecPlan {
+    /// The process.
+    pub init: InitPlan,
+    /// The container's filter.
+    pub seccomp: Option<seccomp::SeccompPlan>,
+    /// What the author should know but what stops nothing.
+    pub warnings: Vec<String>,
+}
+
+/// Interprets one more process for a container that was made from `spec`.
+pub fn plan_exec(
+    spec: &Spec,
+    process: &Process,
+    host: &Host,
+    options: &Options,
+) -> Result<ExecPlan> {
+    let mut warnings = Vec::new();
+    let none = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
+    let namespaces = Namespaces::of(linux)?;
+    let seccomp = linux
+        .seccomp
+        .as_ref()
+        .map(|profile| compile_filter(profile, options, &mut warnings))
+        .transpose()?;
+    let user_namespace = namespaces.has(libc::CLONE_NEWUSER);
+    let start = Start {
+        seccomp: seccomp.as_ref().map(|plan| plan.listener.is_some()),
+        keep_groups: spec
+            .annotations
+            .contains_key("run.oci.keep_original_groups"),
+        user_namespace,
+        ..Start::default()
+    };
+    let mut steps = Vec::new();
+    if user_namespace {
+        steps.push(Step::BecomeNamespaceRoot {
+            clear_groups: false,
+        });
+    }
+    let affinity = process.exec_cpu_affinity.clone().unwrap_or_default();
+    let pin =
+        |list: &str, at| Ok::<_, Error>(process::parse_cpu_list(at, list)?.map(Step::CpuAffinity));
+    steps.extend(pin(&affinity.initial, "process.execCPUAffinity.initial")?);
+    steps.push(Step::JoinCgroup);
+    steps.extend(pin(&affinity.last, "process.execCPUAffinity.final")?);
+    if !options.no_new_keyring {
+        let name = std::ffi::CString::new(format!("_ses.{}", options.id)).unwrap_or_default();
+        steps.push(Step::NewKeyring {
+            name,
+            label: Default::default(),
+        });
+    }
+    if process.terminal {
+        steps.push(steps::open_terminal(process, false));
+    }
+    steps::scheduling(process, &mut steps)?;
+    steps.extend(process::plan_exec_label(process, host)?);
+    steps.append(&mut process_steps(
+        process,
+        host,
+        options,
+        start,
+        &mut warnings,
+    )?);
+    let init = InitPlan {
+        oom_score_adj: process.oom_score_adj,
+        rlimits: process::plan_rlimits(&process.rlimits)?,
+        steps,
+        ..InitPlan::default()
+    };
+    Ok(ExecPlan {
+        init,
+        seccomp,
+        warnings,
+    })
+}

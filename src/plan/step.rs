@@ -220,6 +220,8 @@ pub struct UserOp {
     pub groups: Option<Vec<u32>>,
     /// Capabilities that stay in the bounding set, as a bit mask; the others up to `last_capability` are dropped.
     pub bounding: u64,
+    /// Capabilities in effect from here on, as a bit mask.
+    pub effective: u64,
     /// The highest capability that the kernel knows.
     pub last_capability: u8,
 }

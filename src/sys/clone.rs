@@ -198,6 +198,13 @@ pub fn setns(fd: RawFd, flags: u64) -> Result<()> {
     unsafe { syscall!(SYS_setns, fd, flags as libc::c_int) }.map(drop)
 }
 
+/// ioctl_nsfs(2), `NS_GET_NSTYPE`: the `CLONE_NEW*` flag of a namespace file. KERNEL(4.11)
+pub fn namespace_type(namespace: BorrowedFd<'_>) -> Result<u64> {
+    const NS_GET_NSTYPE: u64 = 0xb703;
+    // SAFETY: takes no pointers.
+    unsafe { syscall!(SYS_ioctl, namespace.as_raw_fd(), NS_GET_NSTYPE, 0) }.map(|flag| flag as u64)
+}
+
 /// unshare(2). Async-signal-safe.
 pub fn unshare(flags: u64) -> Result<()> {
     // SAFETY: takes no pointers.
@@ -262,4 +269,21 @@ fn wait_id(kind: libc::idtype_t, id: libc::id_t, block: bool) -> Result<Option<E
         (_, libc::CLD_EXITED) => Some(Exit::Code(status)),
         _ => Some(Exit::Signal(status)),
     })
+}
+
+/// Reaps every ended child but `keep`: orphans that a subreaper inherits.
+pub fn reap_others(keep: i32) {
+    loop {
+        // SAFETY: siginfo_t is plain data for which zeroes are valid.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+        // SAFETY: info is valid for writing; WNOWAIT leaves the child for a second look.
+        let looked = Errno::result(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) });
+        // SAFETY: waitid filled si_pid, or left it zero when nobody has ended.
+        let pid = unsafe { info.si_pid() };
+        if looked.is_err() || pid == 0 || pid == keep {
+            return;
+        }
+        let _ = wait_id(libc::P_PID, pid as libc::id_t, false);
+    }
 }

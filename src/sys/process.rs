@@ -51,6 +51,12 @@ pub fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// pause(2): sleeps until a signal ends the process.
+pub fn pause() {
+    // SAFETY: takes nothing.
+    unsafe { libc::pause() };
+}
+
 /// sethostname(2).
 pub fn set_hostname(name: &CStr) -> Result<()> {
     // SAFETY: the text is valid for its length.

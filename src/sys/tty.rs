@@ -48,9 +48,8 @@ pub fn size(terminal: RawFd) -> Result<(u16, u16)> {
     Ok((size.ws_row, size.ws_col))
 }
 
-/// Makes `slave` the controlling terminal of a new session and its standard streams.
+/// Makes `slave` the controlling terminal of the caller's session, which it leads, and its standard streams.
 pub fn take_control(slave: RawFd) -> Result<()> {
-    super::process::new_session()?;
     // SAFETY: TIOCSCTTY takes a flag by value.
     unsafe { syscall!(SYS_ioctl, slave, libc::TIOCSCTTY, 0) }?;
     (0..=2).try_for_each(|stream| open::duplicate_onto(slave, stream))

@@ -3,7 +3,7 @@
 //! [`Receiver`] is the tee of the one-pass pull: whoever reads from it (hash, inflate, unpack) gets the blob's bytes while
 //! they are stored. A download that was cut stays, and the next one goes on from its end.
 
-use super::lock::{Owned, try_own, wait_for_owner};
+use super::lock::{Owned, try_own, try_own_existing, wait_for_owner};
 use super::{Store, sync_dir};
 use crate::descriptor::Blob;
 use crate::digest::Hasher;
@@ -74,6 +74,17 @@ impl Store {
     /// Waits until nobody fetches the blob any more.
     pub fn await_ingest(&self, blob: &Blob) -> Result<()> {
         wait_for_owner(&self.ingest_path(blob))
+    }
+
+    /// Removes what an interrupted download left, unless someone goes on with it just now.
+    pub fn forget_partial(&self, blob: &Blob) -> Result<()> {
+        let path = self.ingest_path(blob);
+        match try_own_existing(&path)? {
+            Some(Owned::Yes(_)) => {
+                fs::remove_file(&path).context(format_args!("remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn ingest_path(&self, blob: &Blob) -> PathBuf {

@@ -20,6 +20,7 @@ pub use gc::{Garbage, GcOptions};
 pub use ingest::{Begin, Ingest, Receiver};
 pub use lease::Lease;
 pub use refs::Image;
+pub(crate) use refs::SOURCE_INDEX;
 
 use crate::descriptor::Blob;
 use crate::digest::{Algorithm, Digest};

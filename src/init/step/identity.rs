@@ -37,7 +37,12 @@ pub fn become_user(user: &UserOp) -> Result {
         credentials::set_groups(groups).during(Operation::SetGroups)?;
     }
     credentials::set_group(user.gid).during(Operation::SetGroup)?;
-    credentials::set_user(user.uid).during(Operation::SetUser)
+    credentials::set_user(user.uid).during(Operation::SetUser)?;
+    // What follows happens with the user's rights, as far as they decide which files it can reach.
+    let (_, permitted, inheritable) =
+        credentials::capabilities().during(Operation::SetCapabilities)?;
+    credentials::set_capabilities(user.effective & permitted, permitted, inheritable)
+        .during(Operation::SetCapabilities)
 }
 
 /// Without CAP_SETPCAP nothing can be dropped; then only what is absent already may be asked to go.

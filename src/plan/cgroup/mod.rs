@@ -6,11 +6,14 @@
 mod devices;
 mod devices_bpf;
 mod devices_v1;
+mod display;
+mod mounts;
 mod path;
 mod v1;
 mod v2;
 
 pub use devices_bpf::Instruction;
+pub use mounts::cgroup_mounts;
 
 use crate::error::Result;
 use crate::host::{CgroupLayout, Hierarchy, Host};

@@ -24,6 +24,7 @@ pub fn plan_user(
         gid: user.gid,
         groups: (!keep_groups).then(|| user.additional_gids.clone()),
         bounding,
+        effective: bounding,
         last_capability,
     })
 }

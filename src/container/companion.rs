@@ -1,0 +1,48 @@
+//! The host's side while init is at work: hooks, network devices, the seccomp agent.
+
+use super::report::hook_state;
+use super::{Record, Status, hooks, net_device, seccomp_agent};
+use crate::error::{Error, Result};
+use crate::init::parent::Companion;
+use crate::plan::Plan;
+use oci::runtime::Spec;
+use std::os::fd::OwnedFd;
+
+/// Answers init's requests from what the plan and the record say.
+pub struct HostSide<'m> {
+    spec: &'m Spec,
+    plan: &'m Plan,
+    record: &'m Record,
+}
+
+impl<'m> HostSide<'m> {
+    /// For the container that is being made.
+    pub fn new(spec: &'m Spec, plan: &'m Plan, record: &'m Record) -> Self {
+        HostSide { spec, plan, record }
+    }
+}
+
+impl Companion for HostSide<'_> {
+    /// SPEC(runtime.md#lifecycle): the state that these hooks read says `creating`.
+    fn run_hooks(&mut self, pid: i32) -> Result<()> {
+        if let Some(linux) = &self.spec.linux {
+            net_device::move_all(&linux.net_devices, pid)?;
+        }
+        let state = hook_state(self.record, Status::Creating, pid);
+        hooks::run_all("createRuntime", &self.plan.hooks.create_runtime, &state)
+    }
+
+    fn pass_listener(&mut self, pid: i32, listener: OwnedFd) -> Result<()> {
+        let agent = self
+            .plan
+            .seccomp
+            .as_ref()
+            .and_then(|seccomp| seccomp.listener.as_ref());
+        let agent = agent.ok_or_else(|| Error::new("a seccomp listener that nobody asked for"))?;
+        seccomp_agent::send(agent, self.record, pid, listener)
+    }
+
+    fn warn(&mut self, warning: Error) {
+        log::warn!("{warning}");
+    }
+}

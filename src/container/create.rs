@@ -1,0 +1,22 @@
+//! `create`: makes a container whose process waits for `start`. SPEC(runtime.md#create)
+
+use super::console::Console;
+use super::make::Making;
+use super::options::{CreateOptions, Globals};
+use crate::error::{Context, Result};
+
+/// Everything but the user's process is done when this returns.
+pub fn create(globals: &Globals, options: &CreateOptions) -> Result<()> {
+    let id = &options.id;
+    let making = Making::plan(globals, options, false).context(format_args!("create {id}"))?;
+    let console = Console::open(
+        making.spec.process.as_ref(),
+        options.console_socket.as_deref(),
+    )?;
+    let (made, created) = making.run(&console).context(format_args!("create {id}"))?;
+    created
+        .leave_waiting()
+        .context(format_args!("create {id}"))?;
+    made.keep();
+    Ok(())
+}

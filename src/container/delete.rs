@@ -1,0 +1,91 @@
+//! `delete`: removes what `create` made, and nothing else. SPEC(runtime.md#delete)
+
+use super::kill::{Whom, kill};
+use super::options::Globals;
+use super::report::hook_state;
+use super::signal::Signal;
+use super::{Id, Record, StateDir, Status, hooks};
+use crate::cgroup;
+use crate::error::{Context, Error, Result};
+use crate::plan::HookPlan;
+use crate::sys::clone::pidfd_open;
+use std::os::fd::AsRawFd;
+
+/// How long a killed init may take to end, in milliseconds: one in uninterruptible sleep takes its time.
+const KILL_TIMEOUT_MS: i32 = 10_000;
+
+/// Deletes a stopped container, or a created one, whose init is killed. `force` also ends a running one, and takes an
+/// id that doesn't exist for done.
+pub fn delete(globals: &Globals, id: &Id, force: bool) -> Result<()> {
+    let dir = match StateDir::open_locked(&globals.root, id) {
+        Err(_) if force && !globals.root.join(id).exists() => return Ok(()),
+        other => other?,
+    };
+    delete_locked(globals, dir, force).context(format_args!("delete {id}"))
+}
+
+fn delete_locked(globals: &Globals, dir: StateDir, force: bool) -> Result<()> {
+    let record = match dir.read() {
+        // A create that was killed before it wrote anything has made nothing else either.
+        Err(_) if force => return dir.remove(),
+        other => other?,
+    };
+    match Status::of(&record, &dir) {
+        Status::Stopped => {}
+        Status::Created => end(globals, &dir, &record)?,
+        _ if force => end(globals, &dir, &record)?,
+        status => {
+            let hint = format!("kill it first, or use delete --force {}", record.id);
+            return Err(Error::new(format!(
+                "cannot delete a container that is not stopped: it is {status}"
+            ))
+            .hint(hint));
+        }
+    }
+    remove(dir, &record)
+}
+
+/// Kills the container's processes and waits for init's end.
+fn end(globals: &Globals, dir: &StateDir, record: &Record) -> Result<()> {
+    let waiting = (record.pid > 0)
+        .then(|| pidfd_open(record.pid).ok())
+        .flatten();
+    if Status::of(record, dir).has_process() {
+        kill(globals, dir.id(), Signal::KILL, Whom::Init).or_else(ended_meanwhile)?;
+    }
+    let gone = waiting.is_none_or(|pidfd| {
+        crate::sys::socket::readable(pidfd.as_raw_fd(), KILL_TIMEOUT_MS).unwrap_or(false)
+    });
+    match gone {
+        true => Ok(()),
+        false => Err(Error::new(format!(
+            "process {} still exists 10 s after SIGKILL",
+            record.pid
+        ))
+        .hint("it may sit in uninterruptible sleep on a device or network file system")),
+    }
+}
+
+fn ended_meanwhile(error: Error) -> Result<()> {
+    if error.to_string().contains("container not running") {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+/// Removes a container that has no init any more: leftover processes, cgroups, state; then tells the poststop hooks.
+pub fn remove(dir: StateDir, record: &Record) -> Result<()> {
+    let hooks = dir
+        .config()
+        .and_then(|spec| HookPlan::of(&spec))
+        .map(|hooks| hooks.poststop)
+        .unwrap_or_default();
+    super::kill::end_all(record)?;
+    cgroup::destroy(&record.cgroup)?;
+    dir.remove()?;
+    if !hooks.is_empty() {
+        hooks::run_all_and_warn("poststop", &hooks, &hook_state(record, Status::Stopped, 0));
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! `exec`: one more process in a running container. COMPAT(runc)
+
+use super::console::{self, Console};
+use super::monitor::{self, Watched};
+use super::options::{ExecOptions, Globals};
+use super::{Id, Record, StateDir, Status, inherited, pid_file, seccomp_agent};
+use crate::cgroup::Cgroup;
+use crate::error::{Context, Error, Result};
+use crate::host::Host;
+use crate::init::parent::{Companion, Created, Spawned};
+use crate::init::prepare::{ChildFds, Filter, HookState, Prepared};
+use crate::init::spawn::{Join, Placement, spawn};
+use crate::plan::namespaces::Namespaces;
+use crate::plan::{self, ExecPlan};
+use crate::sys::clone::pidfd_open;
+use oci::runtime::{Linux, Process, Spec};
+use std::os::fd::OwnedFd;
+
+/// The process's exit code, 128 plus the signal where one ended it; 0 with `--detach`.
+pub fn exec(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> {
+    exec_named(globals, id, options).context(format_args!("exec in {id}"))
+}
+
+fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> {
+    let inherited = inherited::of_caller(options.preserve_fds);
+    let dir = StateDir::open(&globals.root, id)?;
+    let record = dir.read()?;
+    check_status(&record, &dir, options)?;
+    let spec = dir.config()?;
+    let process = process(&spec, options)?;
+    Console::check(
+        Some(&process),
+        options.console_socket.as_deref(),
+        !options.detach,
+    )?;
+    let plan_options = plan::Options {
+        id: id.to_string(),
+        bundle: record.bundle.clone(),
+        inherited_fds: inherited.fds,
+        listen_fds: inherited.listen_fds,
+        strict: globals.strict,
+        ..plan::Options::default()
+    };
+    let plan = plan::plan_exec(&spec, &process, &Host::probe()?, &plan_options)?;
+    plan.warnings
+        .iter()
+        .for_each(|warning| log::warn!("{warning}"));
+    let console = Console::open(Some(&process), options.console_socket.as_deref())?;
+    if !options.detach && !options.no_subreaper {
+        crate::sys::credentials::become_subreaper()
+            .context("become the reaper of the process's orphans")?;
+    }
+    let cgroup = super::exec_cgroup::open(&record, &options.cgroups)?;
+    let created = enter(&plan, &spec, &record, &cgroup, &console)?;
+    let master = console.master()?;
+    register(&created, options)?;
+    let signals = (!options.detach)
+        .then(crate::sys::signal::signal_fd)
+        .transpose()
+        .context("make a signalfd")?;
+    let running = created.start()?;
+    match signals {
+        None => Ok(0),
+        Some(signals) => Ok(monitor::watch(&Watched {
+            process: &running,
+            signals,
+            master,
+        })?
+        .code()),
+    }
+}
+
+fn check_status(record: &Record, dir: &StateDir, options: &ExecOptions) -> Result<()> {
+    match Status::of(record, dir) {
+        Status::Running | Status::Created => Ok(()),
+        Status::Paused if options.ignore_paused => Ok(()),
+        Status::Paused => Err(Error::new("cannot exec in a paused container")
+            .hint("resume it first, or use --ignore-paused to wait until somebody does")),
+        Status::Stopped => Err(Error::new("cannot exec in a stopped container")),
+        status => Err(Error::new(format!(
+            "cannot exec in a container that is {status}"
+        ))),
+    }
+}
+
+/// `--process`, or the container's process with what the command line changes.
+fn process(spec: &Spec, options: &ExecOptions) -> Result<Process> {
+    let mut process = match &options.process_file {
+        Some(file) => {
+            let named = || file.display();
+            let json = std::fs::read(file).context(format_args!("read {}", named()))?;
+            oci::runtime::parse::<Process>(&json)
+                .map_err(|error| Error::new(format!("{}: {error}", named())))?
+        }
+        None => Process {
+            terminal: false,
+            console_size: None,
+            ..spec.process.clone().unwrap_or_default()
+        },
+    };
+    process.terminal |= options.tty;
+    if options.process_file.is_some() {
+        return Ok(process);
+    }
+    process.args = options.args.clone();
+    process.env.extend(options.env.iter().cloned());
+    process.cwd = options.cwd.clone().unwrap_or(process.cwd);
+    process.no_new_privileges = options
+        .no_new_privileges
+        .unwrap_or(process.no_new_privileges);
+    process.selinux_label = options
+        .selinux_label
+        .clone()
+        .unwrap_or(process.selinux_label);
+    process.apparmor_profile = options
+        .apparmor_profile
+        .clone()
+        .unwrap_or(process.apparmor_profile);
+    if let Some(user) = &options.user {
+        process.user.uid = user.uid;
+        process.user.gid = user.gid.unwrap_or(process.user.gid);
+    }
+    process
+        .user
+        .additional_gids
+        .extend(&options.additional_gids);
+    if !options.capabilities.is_empty() {
+        add_capabilities(&mut process, &options.capabilities);
+    }
+    Ok(process)
+}
+
+/// `--cap` widens the bounding, effective and permitted sets; inheritable and ambient stay. CVE-2022-29162
+fn add_capabilities(process: &mut Process, names: &[String]) {
+    let capabilities = process.capabilities.get_or_insert_default();
+    for set in [
+        &mut capabilities.bounding,
+        &mut capabilities.effective,
+        &mut capabilities.permitted,
+    ] {
+        set.extend(names.iter().cloned());
+    }
+}
+
+/// Clones a process into the container's namespaces and cgroups and lets it do its steps.
+fn enter<'p>(
+    plan: &'p ExecPlan,
+    spec: &Spec,
+    record: &Record,
+    cgroup: &Cgroup,
+    console: &Console,
+) -> Result<Created<'p>> {
+    let filter = plan.seccomp.as_ref().map(|seccomp| Filter {
+        program: &seccomp.filter,
+        flags: seccomp.flags,
+    });
+    let fds = ChildFds {
+        console: console.child_end(),
+        ..ChildFds::default()
+    };
+    let mut prepared = Prepared::new(&plan.init, filter, HookState::default(), fds);
+    let placement = Placement {
+        join: namespaces_of(spec, record)?,
+        into_cgroup: cgroup.clone_into_fd(),
+    };
+    let process = spawn(&mut prepared, &placement)?;
+    let joined = Spawned::new(process, &plan.init)
+        .map_ids()?
+        .join_cgroups(&cgroup.join_fds()?)?;
+    joined.finish(&mut ExecSide { plan, record })
+}
+
+/// All namespaces of init that are not ours anyway, by one pidfd. KERNEL(5.8)
+fn namespaces_of(spec: &Spec, record: &Record) -> Result<Vec<Join>> {
+    let none = Linux::default();
+    let namespaces = Namespaces::of(spec.linux.as_ref().unwrap_or(&none))?;
+    let flags = namespaces
+        .join
+        .iter()
+        .fold(namespaces.new, |flags, join| flags | join.flag);
+    let pidfd =
+        pidfd_open(record.pid).context(format_args!("open a pidfd of init {}", record.pid))?;
+    let name = format!(
+        "the {} namespaces of init {}",
+        crate::init::spawn::namespace_names(flags),
+        record.pid
+    );
+    Ok(match flags {
+        0 => Vec::new(),
+        _ => vec![Join {
+            fd: pidfd,
+            flags,
+            name,
+        }],
+    })
+}
+
+struct ExecSide<'e> {
+    plan: &'e ExecPlan,
+    record: &'e Record,
+}
+
+impl Companion for ExecSide<'_> {
+    fn run_hooks(&mut self, _pid: i32) -> Result<()> {
+        Ok(())
+    }
+
+    fn pass_listener(&mut self, pid: i32, listener: OwnedFd) -> Result<()> {
+        let agent = self
+            .plan
+            .seccomp
+            .as_ref()
+            .and_then(|seccomp| seccomp.listener.as_ref());
+        let agent = agent.ok_or_else(|| Error::new("a seccomp listener that nobody asked for"))?;
+        seccomp_agent::send(agent, self.record, pid, listener)
+    }
+
+    fn warn(&mut self, warning: Error) {
+        log::warn!("{warning}");
+    }
+}
+
+fn register(created: &Created<'_>, options: &ExecOptions) -> Result<()> {
+    if let Some(file) = &options.pid_file {
+        pid_file::write(file, created.pid())?;
+    }
+    if let (Some(socket), Some(pidfd)) = (&options.pidfd_socket, created.pidfd()) {
+        console::send_fd(socket, pidfd, "pidfd")?;
+    }
+    Ok(())
+}

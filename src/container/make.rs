@@ -1,0 +1,257 @@
+//! Making a container: what `create` and `run` have in common, from the bundle to an init that waits.
+//!
+//! Read [`Making::run`]: it is the whole of it, in order. Everything made on the way is owned by a value that undoes it
+//! when dropped, so a failure at any step leaves nothing; what a SIGKILL leaves is noted in the state directory first.
+
+use super::companion::HostSide;
+use super::console::Console;
+use super::options::{CreateOptions, Globals};
+use super::state::{Phase, Record, StateDir};
+use super::{inherited, listener, status, timestamp};
+use crate::cgroup::{self, Cgroup, CgroupRecord};
+use crate::error::{Context, Error, Result};
+use crate::host::Host;
+use crate::init::parent::{Created, Spawned};
+use crate::init::prepare::{ChildFds, Filter, HookState, Prepared};
+use crate::init::spawn::{Join, Placement, spawn};
+use crate::plan::{self, Plan};
+use oci::runtime::Spec;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+/// A container that is about to be made: its plan stands, nothing exists yet.
+pub struct Making<'o> {
+    globals: &'o Globals,
+    options: &'o CreateOptions,
+    json: Vec<u8>,
+    /// The configuration.
+    pub spec: Spec,
+    /// What will be done.
+    pub plan: Plan,
+    plan_options: plan::Options,
+    host: Host,
+}
+
+/// A container that was made; undone when dropped before it is [kept](Made::keep).
+pub struct Made {
+    undo: Undo,
+    /// Its directory, locked.
+    pub dir: StateDir,
+    /// What is remembered of it.
+    pub record: Record,
+    /// Its cgroups.
+    pub cgroup: Cgroup,
+}
+
+impl Made {
+    /// From here on the container lives by itself; what is left is its directory, locked, and its record.
+    pub fn keep(mut self) -> (StateDir, Record) {
+        self.undo.armed = false;
+        (self.dir, self.record)
+    }
+}
+
+/// Removes cgroups and state directory. Init was killed by its own guard before; what can't be removed now is found
+/// again through the state directory.
+struct Undo {
+    armed: bool,
+    directory: PathBuf,
+    cgroup: CgroupRecord,
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        if self.armed && cgroup::destroy(&self.cgroup).is_ok() {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+impl<'o> Making<'o> {
+    /// Reads the bundle and plans; changes nothing.
+    pub fn plan(
+        globals: &'o Globals,
+        options: &'o CreateOptions,
+        attached: bool,
+    ) -> Result<Making<'o>> {
+        let inherited = inherited::of_caller(options.preserve_fds);
+        let bundle = absolute(&options.bundle)?;
+        let (json, spec) = read_config(&bundle, options.config_file.as_deref())?;
+        let host = Host::probe()?;
+        let plan_options = plan::Options {
+            id: options.id.to_string(),
+            bundle,
+            no_pivot: options.no_pivot,
+            no_new_keyring: options.no_new_keyring,
+            inherited_fds: inherited.fds,
+            listen_fds: inherited.listen_fds,
+            notify_dir: None,
+            cgroup_manager: globals.cgroup_manager,
+            strict: globals.strict,
+        };
+        let plan = plan::plan(&spec, &host, &plan_options)?;
+        Console::check(
+            spec.process.as_ref(),
+            options.console_socket.as_deref(),
+            attached,
+        )?;
+        plan.warnings
+            .iter()
+            .for_each(|warning| log::warn!("{warning}"));
+        Ok(Making {
+            globals,
+            options,
+            json,
+            spec,
+            plan,
+            plan_options,
+            host,
+        })
+    }
+
+    /// Makes the container up to an init that has done everything but become its program.
+    pub fn run(&self, console: &Console) -> Result<(Made, Created<'_>)> {
+        let dir = StateDir::create(&self.globals.root, &self.options.id)?;
+        let mut made = self.note(dir)?;
+        made.cgroup = cgroup::create(&self.plan.cgroup, made.record.cgroup.clone())?;
+        made.cgroup
+            .warnings
+            .iter()
+            .for_each(|warning| log::warn!("{warning}"));
+        let start = listener::bind(made.dir.path())?;
+        let fds = self.child_fds(console, start.as_raw_fd())?;
+        let init = self.spawn(&made, fds)?;
+        let joined = init.map_ids()?.join_cgroups(&made.cgroup.join_fds()?)?;
+        let mut host_side = HostSide::new(&self.spec, &self.plan, &made.record);
+        let created = joined.finish(&mut host_side)?;
+        self.register(&mut made, &created)?;
+        Ok((made, created))
+    }
+
+    /// Takes the id and writes down where the cgroups will be: the next command can undo what a SIGKILL interrupts.
+    fn note(&self, dir: StateDir) -> Result<Made> {
+        let undo = Undo {
+            armed: true,
+            directory: dir.path().to_owned(),
+            cgroup: cgroup::survey(&self.plan.cgroup),
+        };
+        let record = Record {
+            oci_version: self.spec.version.clone(),
+            id: self.options.id.to_string(),
+            bundle: self.plan_options.bundle.clone(),
+            rootfs: self.plan.rootfs.clone(),
+            created: timestamp::now(),
+            owner: self.host.uid,
+            annotations: self.spec.annotations.clone(),
+            phase: Phase::Creating,
+            cgroup: undo.cgroup.clone(),
+            ..Record::default()
+        };
+        let made = Made {
+            undo,
+            dir,
+            record,
+            cgroup: Cgroup::default(),
+        };
+        made.dir.save_config(&self.json)?;
+        made.dir.write(&made.record)?;
+        Ok(made)
+    }
+
+    fn child_fds(&self, console: &Console, start: i32) -> Result<ChildFds> {
+        let (mounts, id_maps) = super::idmap::prepare(&self.plan)?;
+        Ok(ChildFds {
+            console: console.child_end(),
+            start,
+            mounts,
+            id_maps,
+        })
+    }
+
+    fn spawn(&self, made: &Made, fds: ChildFds) -> Result<Spawned<'_>> {
+        let filter = self.plan.seccomp.as_ref().map(|seccomp| Filter {
+            program: &seccomp.filter,
+            flags: seccomp.flags,
+        });
+        let hook_state = HookState::new(&super::report::hook_state(
+            &made.record,
+            super::Status::Creating,
+            HookState::PID,
+        ));
+        let mut prepared = Prepared::new(&self.plan.init, filter, hook_state, fds);
+        let join = self
+            .plan
+            .init
+            .join
+            .iter()
+            .map(open_namespace)
+            .collect::<Result<Vec<_>>>()?;
+        let placement = Placement {
+            join,
+            into_cgroup: made.cgroup.clone_into_fd(),
+        };
+        let process = spawn(&mut prepared, &placement)?;
+        prepared.fds.close();
+        Ok(Spawned::new(process, &self.plan.init))
+    }
+
+    /// The container can be found from now on.
+    fn register(&self, made: &mut Made, created: &Created<'_>) -> Result<()> {
+        let pid = created.pid();
+        made.record.pid = pid;
+        made.record.pid_start_ticks = status::start_ticks(pid)?;
+        made.record.phase = Phase::Created;
+        made.record.cgroup = made.cgroup.record.clone();
+        made.dir.write(&made.record)?;
+        if let Some(file) = &self.options.pid_file {
+            super::pid_file::write(file, pid)?;
+        }
+        if let (Some(socket), Some(pidfd)) = (&self.options.pidfd_socket, created.pidfd()) {
+            super::console::send_fd(socket, pidfd, "pidfd")?;
+        }
+        Ok(())
+    }
+}
+
+fn open_namespace(join: &plan::JoinNamespace) -> Result<Join> {
+    let path = &join.path;
+    let fd =
+        std::fs::File::open(path).context(format_args!("open namespace {}", path.display()))?;
+    super::namespace::check_type(&fd, join.flag, path)?;
+    let name = format!(
+        "the {} namespace {}",
+        crate::init::spawn::namespace_names(join.flag),
+        path.display()
+    );
+    Ok(Join {
+        fd: fd.into(),
+        flags: join.flag,
+        name,
+    })
+}
+
+/// Absolute and without links, as the state shows it.
+pub fn absolute(bundle: &Path) -> Result<PathBuf> {
+    bundle
+        .canonicalize()
+        .context(format_args!("bundle {}", bundle.display()))
+}
+
+/// Reads and parses the configuration. SPEC(bundle.md)
+pub fn read_config(bundle: &Path, file: Option<&Path>) -> Result<(Vec<u8>, Spec)> {
+    let path = file.map_or_else(|| bundle.join("config.json"), Path::to_owned);
+    let named = || path.display();
+    let size = std::fs::metadata(&path)
+        .context(format_args!("read {}", named()))?
+        .len();
+    if size > oci::runtime::MAX_CONFIG_BYTES {
+        let limit = oci::runtime::MAX_CONFIG_BYTES >> 20;
+        return Err(Error::new(format!(
+            "read {}: {size} bytes are more than the {limit} MiB allowed",
+            named()
+        )));
+    }
+    let json = std::fs::read(&path).context(format_args!("read {}", named()))?;
+    let spec = Spec::parse(&json).map_err(|error| Error::new(format!("{}: {error}", named())))?;
+    Ok((json, spec))
+}

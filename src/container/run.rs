@@ -1,0 +1,71 @@
+//! `run`: makes a container, starts it, stays until its process has ended, and deletes it. COMPAT(runc)
+
+use super::console::Console;
+use super::make::Making;
+use super::monitor::{self, Watched};
+use super::options::{CreateOptions, Globals};
+use super::{delete, start};
+use crate::error::{Context, Error, Result};
+use std::os::fd::AsFd;
+
+/// The process's exit code, 128 plus the signal where one ended it; 0 with `--detach`.
+pub fn run(globals: &Globals, options: &CreateOptions) -> Result<i32> {
+    run_named(globals, options).context(format_args!("run {}", options.id))
+}
+
+fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
+    let making = Making::plan(globals, options, !options.detach)?;
+    let process = making.spec.process.as_ref();
+    if process.is_none() {
+        return Err(Error::new("cannot run a container without process")
+            .hint("its config.json has no \"process\""));
+    }
+    let console = Console::open(process, options.console_socket.as_deref())?;
+    if !options.detach && !options.no_subreaper {
+        crate::sys::credentials::become_subreaper()
+            .context("become the reaper of the container's orphans")?;
+    }
+    let (made, created) = making.run(&console)?;
+    let master = console.master()?;
+    // Before the process runs: a signal that is meant for it must not end us instead.
+    let signals = (!options.detach)
+        .then(crate::sys::signal::signal_fd)
+        .transpose()
+        .context("make a signalfd")?;
+    made.dir.started()?;
+    let init = created.start()?;
+    let (mut dir, record) = made.keep();
+    if let Err(error) = start::poststart(&making.spec, &record) {
+        // SPEC(runtime.md#lifecycle): a failed poststart hook stops and deletes the container.
+        let _ = crate::sys::clone::pidfd_send_signal(init.pidfd.as_fd(), libc::SIGKILL);
+        let _ = crate::sys::clone::wait_pidfd(std::os::fd::AsRawFd::as_raw_fd(&init.pidfd), true);
+        let _ = delete::remove(dir, &record);
+        return Err(error);
+    }
+    let Some(signals) = signals else { return Ok(0) };
+    // Others may look at the container, signal it and run processes in it meanwhile.
+    dir.unlock();
+    let exit = monitor::watch(&Watched {
+        process: &init,
+        signals,
+        master,
+    })?;
+    if !options.keep {
+        delete_ended(globals, dir, &record, options)?;
+    }
+    Ok(exit.code())
+}
+
+/// Another command may have deleted it in the meantime.
+fn delete_ended(
+    globals: &Globals,
+    mut dir: super::StateDir,
+    record: &super::Record,
+    options: &CreateOptions,
+) -> Result<()> {
+    match dir.lock_again() {
+        Ok(()) => delete::remove(dir, record),
+        Err(_) if !globals.root.join(&options.id).exists() => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,72 @@
+//! `start`: tells a created container's init to become its program. SPEC(runtime.md#start)
+
+use super::options::Globals;
+use super::report::hook_state;
+use super::{Id, Record, StateDir, Status, hooks, listener};
+use crate::error::{Context, Error, Result};
+use crate::host::Host;
+use crate::init::message::{ParentEnd, ToInit};
+use crate::init::parent::await_exec;
+use crate::plan::{self, HookPlan};
+use oci::runtime::Spec;
+use std::os::fd::AsRawFd;
+
+/// Returns when the process runs and the poststart hooks are done.
+pub fn start(globals: &Globals, id: &Id) -> Result<()> {
+    let dir = StateDir::open_locked(&globals.root, id)?;
+    start_locked(globals, &dir).context(format_args!("start {id}"))
+}
+
+fn start_locked(globals: &Globals, dir: &StateDir) -> Result<()> {
+    let record = dir.read()?;
+    match Status::of(&record, dir) {
+        Status::Created => {}
+        Status::Stopped => return Err(Error::new("cannot start a container that has stopped")),
+        Status::Creating => {
+            return Err(Error::new("cannot start a container that is being created"));
+        }
+        other => {
+            return Err(Error::new(format!(
+                "cannot start an already running container: it is {other}"
+            )));
+        }
+    }
+    let spec = dir.config()?;
+    if spec.process.is_none() {
+        return Err(Error::new("cannot start a container without process")
+            .hint("its config.json has no \"process\""));
+    }
+    let init = listener::call(dir.path())?;
+    let messages = ParentEnd(init.as_raw_fd());
+    // From here on it is no longer `created`, whatever happens to us.
+    listener::remove(dir.path())?;
+    messages
+        .send(ToInit::Start, &[])
+        .context("tell the container's init to start")?;
+    await_exec(messages, &|| replan(globals, &record, &spec))?;
+    poststart(&spec, &record)
+}
+
+/// The steps as `create` planned them: the sentence for a failure needs them, a success does not.
+fn replan(globals: &Globals, record: &Record, spec: &Spec) -> Result<plan::InitPlan> {
+    let options = plan::Options {
+        id: record.id.clone(),
+        bundle: record.bundle.clone(),
+        cgroup_manager: globals.cgroup_manager,
+        ..plan::Options::default()
+    };
+    Ok(plan::plan(spec, &Host::probe()?, &options)?.init)
+}
+
+/// SPEC(config.md#poststart): a failing hook stops the container. COMPAT(crun): and deletes it.
+pub fn poststart(spec: &Spec, record: &Record) -> Result<()> {
+    let poststart = HookPlan::of(spec)?.poststart;
+    match poststart.is_empty() {
+        true => Ok(()),
+        false => hooks::run_all(
+            "poststart",
+            &poststart,
+            &hook_state(record, Status::Running, record.pid),
+        ),
+    }
+}

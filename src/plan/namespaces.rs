@@ -1,0 +1,124 @@
+//! Namespaces: which are new, which are joined, whose ids mean what. SPEC(config-linux.md#namespaces)
+
+use super::{IdMaps, JoinNamespace, Options};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use oci::runtime::{IdMapping, Linux, Spec};
+use std::fmt::Write as _;
+
+/// The specification's types and the kernel's flags, in the order in which they are joined.
+pub const TYPES: [(&str, u64); 8] = [
+    ("ipc", libc::CLONE_NEWIPC as u64),
+    ("uts", libc::CLONE_NEWUTS as u64),
+    ("network", libc::CLONE_NEWNET as u64),
+    ("pid", libc::CLONE_NEWPID as u64),
+    ("cgroup", libc::CLONE_NEWCGROUP as u64),
+    ("time", libc::CLONE_NEWTIME as u64),
+    ("user", libc::CLONE_NEWUSER as u64),
+    ("mount", libc::CLONE_NEWNS as u64),
+];
+
+/// Which namespaces a container gets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// Flags of those that are made.
+    pub new: u64,
+    /// Those that are joined, in the order to try.
+    pub join: Vec<JoinNamespace>,
+}
+
+impl Namespaces {
+    /// Sorts a configuration's namespaces. A type that is absent is the caller's.
+    pub fn of(linux: &Linux) -> Result<Namespaces> {
+        let mut namespaces = Namespaces::default();
+        for (kind, flag) in TYPES {
+            for namespace in linux
+                .namespaces
+                .iter()
+                .filter(|namespace| namespace.kind == kind)
+            {
+                match namespace.path.as_str() {
+                    "" => namespaces.new |= flag,
+                    path => namespaces.join.push(JoinNamespace {
+                        flag,
+                        path: path.into(),
+                    }),
+                }
+            }
+        }
+        match linux
+            .namespaces
+            .iter()
+            .position(|namespace| !TYPES.iter().any(|(kind, _)| namespace.kind == *kind))
+        {
+            Some(at) => {
+                let kind = &linux.namespaces[at].kind;
+                Err(Error::new(format!(
+                    "linux.namespaces[{at}].type: {kind:?} is no namespace type"
+                )))
+            }
+            None => Ok(namespaces),
+        }
+    }
+
+    /// Whether one of this type is made.
+    pub fn makes(&self, flag: i32) -> bool {
+        self.new & flag as u64 != 0
+    }
+
+    /// Whether the container does not share this type with the caller.
+    pub fn has(&self, flag: i32) -> bool {
+        self.makes(flag) || self.join.iter().any(|join| join.flag == flag as u64)
+    }
+}
+
+/// The maps of a new user namespace; without any in the configuration, the caller's own ids become root's.
+pub fn id_maps(spec: &Spec, host: &Host, _options: &Options) -> IdMaps {
+    let linux = spec.linux.as_ref();
+    let given = |pick: fn(&Linux) -> &Vec<IdMapping>| linux.map(pick).cloned().unwrap_or_default();
+    let (mut uids, mut gids) = (
+        given(|linux| &linux.uid_mappings),
+        given(|linux| &linux.gid_mappings),
+    );
+    if uids.is_empty() {
+        uids = default_map(host, host.uid);
+    }
+    if gids.is_empty() {
+        gids = default_map(host, host.gid);
+    }
+    let only_own = |ranges: &[IdMapping], own: u32| matches!(ranges, [one] if one.host_id == own && one.size == 1);
+    let simple = only_own(&uids, host.uid) && only_own(&gids, host.gid);
+    let unprivileged = !host.is_privileged();
+    IdMaps {
+        by_helper: unprivileged && !simple,
+        deny_setgroups: unprivileged && simple,
+        uids,
+        gids,
+    }
+}
+
+fn default_map(host: &Host, own: u32) -> Vec<IdMapping> {
+    match host.is_privileged() {
+        true => vec![IdMapping {
+            container_id: 0,
+            host_id: 0,
+            size: u32::MAX,
+        }],
+        false => vec![IdMapping {
+            container_id: 0,
+            host_id: own,
+            size: 1,
+        }],
+    }
+}
+
+/// The text for `timens_offsets`. SPEC(config-linux.md#offset-for-time-namespace)
+pub fn time_offsets(linux: &Linux) -> String {
+    linux
+        .time_offsets
+        .iter()
+        .fold(String::new(), |mut text, (clock, offset)| {
+            let _ = writeln!(text, "{clock} {} {}", offset.secs, offset.nanosecs);
+            text
+        })
+}

@@ -1,0 +1,658 @@
+//! The whole of container start, in order. Read [`init_steps`] first: it is the table of contents.
+//!
+//! Every mount, device and path is placed under the root's handle before the root becomes `/`: afterwards nothing of
+//! the host's is left to take a source from, and nothing of the image's has had a say.
+
+use super::namespaces::Namespaces;
+use super::{DeviceOp, HookOp, Options, PreparedMount, RootChange, Step, UserOp, cgroup, process};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use oci::runtime::{Device, Hook, Linux, Process, Spec};
+use rootfs::mount::dev::{DEFAULT_DEVICE_MODE, DEFAULT_DEVICES, DEV_SYMLINKS, dev_is_bound};
+use rootfs::mount::{MountFacts, MountOp, Mounted, plan_mount};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// What planning one container needs to look at, and what it collects.
+pub struct Planner<'p> {
+    /// The configuration.
+    pub spec: &'p Spec,
+    /// Its Linux part.
+    pub linux: &'p Linux,
+    /// Where it will run.
+    pub host: &'p Host,
+    /// What the command line says.
+    pub options: &'p Options,
+    /// Its namespaces.
+    pub namespaces: &'p Namespaces,
+    /// Its cgroups.
+    pub cgroup: &'p cgroup::CgroupPlan,
+    /// The absolute path of its root file system.
+    pub rootfs: &'p Path,
+    /// Mounts that the parent opens.
+    pub prepared: Vec<PreparedMount>,
+    /// What the author should know.
+    pub warnings: Vec<String>,
+    steps: Vec<Step>,
+    readonly_later: Vec<MountOp>,
+    in_cgroup: bool,
+}
+
+impl<'p> Planner<'p> {
+    /// Begins an empty plan.
+    pub fn new(
+        (spec, linux): (&'p Spec, &'p Linux),
+        host: &'p Host,
+        options: &'p Options,
+        namespaces: &'p Namespaces,
+        cgroup: &'p cgroup::CgroupPlan,
+        rootfs: &'p Path,
+    ) -> Self {
+        Planner {
+            spec,
+            linux,
+            host,
+            options,
+            namespaces,
+            cgroup,
+            rootfs,
+            prepared: Vec::new(),
+            warnings: Vec::new(),
+            steps: Vec::new(),
+            readonly_later: Vec::new(),
+            in_cgroup: false,
+        }
+    }
+
+    /// The whole of container start, in order.
+    pub fn init_steps(&mut self) -> Result<Vec<Step>> {
+        self.enter_namespaces();
+        self.root()?;
+        self.mounts()?;
+        self.devices()?;
+        self.terminal();
+        self.join_cgroup();
+        self.create_hooks()?;
+        self.labels()?;
+        self.kernel_parameters()?;
+        self.paths()?;
+        self.change_root()?;
+        self.names()?;
+        self.scheduling()?;
+        self.process()?;
+        Ok(std::mem::take(&mut self.steps))
+    }
+
+    fn push(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    /// SPEC(config-linux.md#namespaces)
+    fn enter_namespaces(&mut self) {
+        if self.namespaces.has(libc::CLONE_NEWUSER) {
+            let deny =
+                super::namespaces::id_maps(self.spec, self.host, self.options).deny_setgroups;
+            self.push(Step::BecomeNamespaceRoot {
+                clear_groups: !deny,
+            });
+        }
+        if !self.options.no_new_keyring {
+            let label = self
+                .process_field(|process| &process.selinux_label)
+                .unwrap_or_default();
+            let name = CString::new(format!("_ses.{}", self.options.id)).unwrap_or_default();
+            self.push(Step::NewKeyring {
+                name,
+                label: CString::new(label).unwrap_or_default(),
+            });
+        }
+        if self.namespaces.makes(libc::CLONE_NEWNET) {
+            self.push(Step::LoopbackUp);
+        }
+    }
+
+    fn process_field(&self, pick: fn(&Process) -> &String) -> Option<String> {
+        self.spec
+            .process
+            .as_ref()
+            .map(pick)
+            .filter(|text| !text.is_empty())
+            .cloned()
+    }
+
+    /// SPEC(config.md#root) SPEC(config-linux.md#rootfs-mount-propagation)
+    fn root(&mut self) -> Result<()> {
+        if self.namespaces.has(libc::CLONE_NEWNS) {
+            let (flag, _) =
+                propagation(&self.linux.rootfs_propagation).unwrap_or((libc::MS_SLAVE, true));
+            // A root that shall send its mounts to its peers keeps them, all others only listen.
+            let flag = if flag == libc::MS_SHARED {
+                libc::MS_SHARED
+            } else {
+                libc::MS_SLAVE
+            };
+            self.push(Step::TreePropagation { flag });
+        }
+        let path = text("root.path", self.rootfs.as_os_str().as_bytes())?;
+        self.push(Step::OpenRoot { path });
+        Ok(())
+    }
+
+    /// SPEC(config.md#mounts)
+    fn mounts(&mut self) -> Result<()> {
+        for (index, mount) in self.spec.mounts.iter().enumerate() {
+            let op = plan_mount(mount, index, &self.mount_facts())
+                .map_err(|error| Error::new(error.to_string()))?;
+            if matches!(mount.kind.as_str(), "cgroup" | "cgroup2")
+                && matches!(op.what, Mounted::FileSystem { .. })
+            {
+                // What is mounted shows the cgroup that we are in at that moment.
+                self.join_cgroup();
+                let own = self.namespaces.makes(libc::CLONE_NEWCGROUP);
+                let steps = cgroup::cgroup_mounts(op, self.host, self.cgroup, own)?;
+                let mounts = steps.iter().filter_map(|step| {
+                    if let Step::Mount(op) = step {
+                        Some(op)
+                    } else {
+                        None
+                    }
+                });
+                self.readonly_later
+                    .extend(mounts.filter_map(MountOp::late_readonly));
+                self.steps.extend(steps);
+            } else {
+                self.readonly_later.extend(op.late_readonly());
+                self.mount(op);
+            }
+        }
+        match &self.options.notify_dir {
+            Some(directory) => {
+                let op = notify_mount(directory)?;
+                self.mount(op);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn mount_facts(&self) -> MountFacts<'p> {
+        let label_option = self
+            .spec
+            .annotations
+            .get("run.oci.mount_context_type")
+            .map_or("context", String::as_str);
+        MountFacts {
+            bundle: &self.options.bundle,
+            label: if self.host.selinux {
+                &self.linux.mount_label
+            } else {
+                ""
+            },
+            label_option,
+            user_namespace: self.namespaces.has(libc::CLONE_NEWUSER),
+            new_network_namespace: self.namespaces.makes(libc::CLONE_NEWNET),
+            new_ipc_namespace: self.namespaces.makes(libc::CLONE_NEWIPC),
+            uid_mappings: &self.linux.uid_mappings,
+            gid_mappings: &self.linux.gid_mappings,
+        }
+    }
+
+    /// With a user namespace the host's side opens what it binds: the container's root may not reach it, and only the
+    /// host may map a mount's ids.
+    fn mount(&mut self, op: MountOp) {
+        let step = match (
+            &op.what,
+            self.namespaces.has(libc::CLONE_NEWUSER) || op.idmap.is_some(),
+        ) {
+            (
+                Mounted::Bind {
+                    source,
+                    recursive,
+                    no_follow,
+                    copy_symlink: false,
+                },
+                true,
+            ) => {
+                self.prepared.push(PreparedMount {
+                    source: source.clone(),
+                    recursive: *recursive,
+                    no_follow: *no_follow,
+                    idmap: op.idmap.clone(),
+                });
+                Step::AttachPrepared {
+                    prepared: self.prepared.len() - 1,
+                    mount: MountOp { idmap: None, ..op },
+                }
+            }
+            _ => Step::Mount(op),
+        };
+        self.push(step);
+    }
+
+    /// SPEC(config-linux.md#default-devices) SPEC(config-linux.md#devices) SPEC(runtime-linux.md#dev-symbolic-links)
+    fn devices(&mut self) -> Result<()> {
+        // Nodes can't be made in a user namespace: the host's are bound.
+        let bind = self.namespaces.has(libc::CLONE_NEWUSER) || !self.host.in_initial_userns;
+        if !dev_is_bound(&self.spec.mounts) {
+            for device in DEFAULT_DEVICES {
+                if self.lists_device(device.path) {
+                    continue;
+                }
+                self.push(Step::Device(DeviceOp {
+                    path: text("linux.devices", device.path.as_bytes())?,
+                    mode: libc::S_IFCHR | DEFAULT_DEVICE_MODE,
+                    major: device.major,
+                    minor: device.minor,
+                    uid: 0,
+                    gid: 0,
+                    keep_existing: true,
+                    bind,
+                }));
+            }
+            for link in DEV_SYMLINKS {
+                let (path, target) = (
+                    text("/dev", link.path.as_bytes())?,
+                    text("/dev", link.target.as_bytes())?,
+                );
+                self.push(Step::Symlink { target, path });
+            }
+        }
+        for (index, device) in self.linux.devices.iter().enumerate() {
+            self.push(Step::Device(device_op(index, device, bind)?));
+        }
+        let late = std::mem::take(&mut self.readonly_later);
+        late.into_iter().for_each(|op| self.push(Step::Mount(op)));
+        Ok(())
+    }
+
+    fn lists_device(&self, path: &str) -> bool {
+        self.linux.devices.iter().any(|device| device.path == path)
+    }
+
+    /// SPEC(config.md#process), `terminal`. The console is bound before a read-only root forbids making it.
+    fn terminal(&mut self) {
+        let Some(process) = self
+            .spec
+            .process
+            .as_ref()
+            .filter(|process| process.terminal)
+        else {
+            return;
+        };
+        let console = !dev_is_bound(&self.spec.mounts);
+        self.push(open_terminal(process, console));
+    }
+
+    /// Into the cgroup, then the namespace of it: its root is where we are. SPEC(config-linux.md#control-groups)
+    fn join_cgroup(&mut self) {
+        if std::mem::replace(&mut self.in_cgroup, true) {
+            return;
+        }
+        self.push(Step::JoinCgroup);
+        if self.namespaces.makes(libc::CLONE_NEWCGROUP) {
+            self.push(Step::UnshareCgroup);
+        }
+    }
+
+    /// SPEC(config.md#prestart) SPEC(config.md#createruntime-hooks) SPEC(config.md#createcontainer-hooks)
+    fn create_hooks(&mut self) -> Result<()> {
+        let Some(hooks) = &self.spec.hooks else {
+            return Ok(());
+        };
+        if !hooks.prestart.is_empty()
+            || !hooks.create_runtime.is_empty()
+            || !self.linux.net_devices.is_empty()
+        {
+            self.push(Step::AwaitRuntimeHooks);
+        }
+        for hook in hook_ops("hooks.createContainer", &hooks.create_container)? {
+            self.push(Step::CreateContainerHook(hook));
+        }
+        Ok(())
+    }
+
+    /// Labels wait for the next `execve`, so they come after the hooks of this process, and before /proc is masked.
+    fn labels(&mut self) -> Result<()> {
+        if let Some(process) = &self.spec.process {
+            self.steps
+                .extend(process::plan_exec_label(process, self.host)?);
+        }
+        Ok(())
+    }
+
+    /// SPEC(config-linux.md#sysctl)
+    fn kernel_parameters(&mut self) -> Result<()> {
+        for (key, value) in &self.linux.sysctl {
+            let at = format!("linux.sysctl[{key:?}]");
+            // A name with slashes is a path already: interface names may hold dots.
+            let below = if key.contains('/') {
+                key.clone()
+            } else {
+                key.replace('.', "/")
+            };
+            let path = text(&at, format!("sys/{below}").as_bytes())?;
+            let value = text(&at, value.as_bytes())?;
+            self.push(Step::Sysctl { path, value });
+        }
+        Ok(())
+    }
+
+    /// SPEC(config-linux.md#masked-paths) SPEC(config-linux.md#readonly-paths)
+    fn paths(&mut self) -> Result<()> {
+        for path in &self.linux.readonly_paths {
+            self.push(Step::ReadonlyPath(text(
+                "linux.readonlyPaths",
+                path.as_bytes(),
+            )?));
+        }
+        for path in &self.linux.masked_paths {
+            self.push(Step::MaskPath(text("linux.maskedPaths", path.as_bytes())?));
+        }
+        if self.spec.root.as_ref().is_some_and(|root| root.readonly) {
+            self.push(Step::ReadonlyRoot);
+        }
+        Ok(())
+    }
+
+    /// SPEC(config.md#root) SPEC(config-linux.md#rootfs-mount-propagation)
+    fn change_root(&mut self) -> Result<()> {
+        let how = match () {
+            () if !self.namespaces.has(libc::CLONE_NEWNS) => RootChange::Chroot,
+            () if self.options.no_pivot => RootChange::Move,
+            () => RootChange::Pivot,
+        };
+        self.push(Step::ChangeRoot { how });
+        match self.linux.rootfs_propagation.as_str() {
+            "" => Ok(()),
+            given => {
+                let (flag, recursive) = propagation(given).ok_or_else(|| {
+                    Error::new(format!(
+                        "linux.rootfsPropagation: {given:?} is no propagation"
+                    ))
+                })?;
+                self.push(Step::RootPropagation { flag, recursive });
+                Ok(())
+            }
+        }
+    }
+
+    /// SPEC(config.md#hostname) SPEC(config.md#domainname)
+    fn names(&mut self) -> Result<()> {
+        if !self.spec.hostname.is_empty() {
+            self.push(Step::Hostname(text(
+                "hostname",
+                self.spec.hostname.as_bytes(),
+            )?));
+        }
+        if !self.spec.domainname.is_empty() {
+            self.push(Step::Domainname(text(
+                "domainname",
+                self.spec.domainname.as_bytes(),
+            )?));
+        }
+        Ok(())
+    }
+
+    /// SPEC(config-linux.md#personality) SPEC(config-linux.md#memory-policy) SPEC(config.md#linux-process)
+    fn scheduling(&mut self) -> Result<()> {
+        if let Some(personality) = &self.linux.personality {
+            self.push(Step::Personality(process::plan_personality(personality)?));
+        }
+        if let Some(policy) = &self.linux.memory_policy {
+            self.push(Step::MemoryPolicy(process::plan_memory_policy(policy)?));
+        }
+        match &self.spec.process {
+            Some(process) => scheduling(process, &mut self.steps),
+            None => Ok(()),
+        }
+    }
+
+    /// From the container's root to the user's program. SPEC(config.md#process)
+    fn process(&mut self) -> Result<()> {
+        let Some(process) = &self.spec.process else {
+            self.push(Step::CloseFds { keep: Vec::new() });
+            self.push(Step::AwaitStart);
+            return Ok(());
+        };
+        let hooks = self
+            .spec
+            .hooks
+            .as_ref()
+            .map(|hooks| hooks.start_container.as_slice())
+            .unwrap_or_default();
+        let start = Start {
+            seccomp: self
+                .linux
+                .seccomp
+                .as_ref()
+                .map(|seccomp| !seccomp.listener_path.is_empty()),
+            hooks: hook_ops("hooks.startContainer", hooks)?,
+            keep_groups: self
+                .spec
+                .annotations
+                .contains_key("run.oci.keep_original_groups"),
+            user_namespace: self.namespaces.has(libc::CLONE_NEWUSER),
+        };
+        let mut warnings = std::mem::take(&mut self.warnings);
+        let steps = process_steps(process, self.host, self.options, start, &mut warnings);
+        self.warnings = warnings;
+        self.steps.extend(steps?);
+        Ok(())
+    }
+}
+
+/// What besides the process itself decides how it is started.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// Whether there is a filter, and then whether it has a listener.
+    pub seccomp: Option<bool>,
+    /// startContainer hooks.
+    pub hooks: Vec<HookOp>,
+    /// The caller's groups stay.
+    pub keep_groups: bool,
+    /// Whether the container has a user namespace, where root holds every capability.
+    pub user_namespace: bool,
+}
+
+/// The last part of every start, `exec`'s too: from root inside the container to the user's program.
+pub fn process_steps(
+    process: &Process,
+    host: &Host,
+    options: &Options,
+    start: Start,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    if !process.cwd.is_empty() {
+        steps.push(Step::WorkingDirectory(text(
+            "process.cwd",
+            process.cwd.as_bytes(),
+        )?));
+    }
+    let grantable = process::Grantable::of(host, start.user_namespace);
+    let (bounding, capabilities) =
+        process::plan_capabilities(process.capabilities.as_ref(), grantable, warnings);
+    let user = process::plan_user(
+        &process.user,
+        start.keep_groups,
+        bounding,
+        host.last_capability,
+    )?;
+    steps.push(Step::BecomeUser(UserOp {
+        effective: capabilities.effective,
+        ..user
+    }));
+    if process.no_new_privileges {
+        steps.push(Step::NoNewPrivileges);
+    }
+    steps.extend(
+        process
+            .user
+            .umask
+            .map(|mask| Step::Umask(mask & 0o777))
+            .or(Some(Step::Umask(0o022))),
+    );
+    steps.push(Step::FindProgram);
+    steps.push(Step::CloseFds {
+        keep: options.inherited_fds.clone(),
+    });
+    // A listener must be with its agent before `create` returns; any other filter waits for the last moment, so that
+    // it need not allow what we still do.
+    if start.seccomp == Some(true) {
+        steps.push(Step::Seccomp);
+    }
+    steps.push(Step::AwaitStart);
+    steps.extend(start.hooks.into_iter().map(Step::StartContainerHook));
+    if start.seccomp == Some(false) {
+        steps.push(Step::Seccomp);
+    }
+    steps.push(Step::Capabilities(capabilities));
+    steps.push(Step::Exec(process::plan_program(
+        process,
+        &runtime_environment(options),
+        warnings,
+    )?));
+    Ok(steps)
+}
+
+/// Scheduler, I/O priority. Common to init and `exec`.
+pub fn scheduling(process: &Process, steps: &mut Vec<Step>) -> Result<()> {
+    if let Some(scheduler) = &process.scheduler {
+        steps.push(Step::Scheduler(process::plan_scheduler(scheduler)?));
+    }
+    if let Some(priority) = &process.io_priority {
+        steps.push(Step::IoPriority(process::plan_io_priority(priority)?));
+    }
+    Ok(())
+}
+
+/// The step that makes a process's terminal.
+pub fn open_terminal(process: &Process, console: bool) -> Step {
+    let size = process.console_size.as_ref();
+    let limit = |length: u64| u16::try_from(length).unwrap_or(u16::MAX);
+    Step::OpenTerminal {
+        rows: size.map_or(0, |size| limit(size.height)),
+        columns: size.map_or(0, |size| limit(size.width)),
+        console,
+        uid: process.user.uid,
+    }
+}
+
+/// Variables that the runtime adds: socket activation and the notify socket. COMPAT(runc)
+fn runtime_environment(options: &Options) -> Vec<String> {
+    let mut variables = Vec::new();
+    if options.listen_fds > 0 {
+        variables.push(format!("LISTEN_FDS={}", options.listen_fds));
+        variables.push("LISTEN_PID=1".into());
+    }
+    if options.notify_dir.is_some() {
+        variables.push(format!("NOTIFY_SOCKET={NOTIFY_DIRECTORY}/notify.sock"));
+    }
+    variables
+}
+
+/// Where the container finds its notify socket. COMPAT(runc)
+const NOTIFY_DIRECTORY: &str = "/run/notify";
+
+fn notify_mount(directory: &Path) -> Result<MountOp> {
+    Ok(MountOp {
+        destination: text("notify socket", NOTIFY_DIRECTORY.as_bytes())?,
+        what: Mounted::Bind {
+            source: text("notify socket", directory.as_os_str().as_bytes())?,
+            recursive: true,
+            no_follow: false,
+            copy_symlink: false,
+        },
+        attributes: rootfs::mount::Attributes {
+            set: libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC,
+            clear: 0,
+        },
+        recursive_attributes: rootfs::mount::Attributes::default(),
+        propagation: Vec::new(),
+        idmap: None,
+        copy_up: false,
+        no_follow_destination: false,
+        fallback_bind: None,
+        readonly_later: false,
+    })
+}
+
+/// `shared`, `rslave`, …: the flag, and whether it is recursive.
+fn propagation(name: &str) -> Option<(u64, bool)> {
+    let (name, recursive) = match name.strip_prefix('r') {
+        Some(rest) => (rest, true),
+        None => (name, false),
+    };
+    let flag = match name {
+        "shared" => libc::MS_SHARED,
+        "slave" => libc::MS_SLAVE,
+        "private" => libc::MS_PRIVATE,
+        "unbindable" => libc::MS_UNBINDABLE,
+        _ => return None,
+    };
+    Some((flag, recursive))
+}
+
+fn device_op(index: usize, device: &Device, bind: bool) -> Result<DeviceOp> {
+    let at = format!("linux.devices[{index}]");
+    let kind = match device.kind.as_str() {
+        "c" | "u" => libc::S_IFCHR,
+        "b" => libc::S_IFBLK,
+        "p" => libc::S_IFIFO,
+        other => {
+            return Err(Error::new(format!(
+                "{at}.type: {other:?} is none of c, b, u, p"
+            )));
+        }
+    };
+    let number = |field: &str, value: i64| {
+        u32::try_from(value)
+            .map_err(|_| Error::new(format!("{at}.{field}: {value} is no device number")))
+    };
+    let fifo = kind == libc::S_IFIFO;
+    Ok(DeviceOp {
+        path: text(&at, device.path.as_bytes())?,
+        mode: kind | device.file_mode.unwrap_or(DEFAULT_DEVICE_MODE) & 0o7777,
+        major: if fifo {
+            0
+        } else {
+            number("major", device.major)?
+        },
+        minor: if fifo {
+            0
+        } else {
+            number("minor", device.minor)?
+        },
+        uid: device.uid.unwrap_or(0),
+        gid: device.gid.unwrap_or(0),
+        keep_existing: false,
+        bind: bind && !fifo,
+    })
+}
+
+/// Hooks of one kind, ready to run.
+pub fn hook_ops(at: &str, hooks: &[Hook]) -> Result<Vec<HookOp>> {
+    let texts = |index: usize, field: &str, values: &[String]| {
+        let each = values
+            .iter()
+            .map(|value| text(&format!("{at}[{index}].{field}"), value.as_bytes()));
+        each.collect::<Result<Vec<_>>>()
+    };
+    let ops = hooks.iter().enumerate().map(|(index, hook)| {
+        Ok(HookOp {
+            path: text(&format!("{at}[{index}].path"), hook.path.as_bytes())?,
+            args: texts(index, "args", &hook.args)?,
+            env: texts(index, "env", &hook.env)?,
+            timeout_ms: hook
+                .timeout
+                .map(|seconds| seconds.max(0).unsigned_abs().saturating_mul(1000)),
+        })
+    });
+    ops.collect()
+}
+
+/// A text as system calls take it.
+pub(super) fn text(at: &str, bytes: &[u8]) -> Result<CString> {
+    CString::new(bytes).map_err(|_| Error::new(format!("{at}: holds a NUL byte")))
+}
