@@ -53,6 +53,7 @@ fn steps_are_sentences() {
         uid: 1,
         gid: 2,
         groups,
+        effective: 0,
         bounding: 0,
         last_capability: 40,
     };
