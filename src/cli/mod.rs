@@ -7,6 +7,11 @@ mod argument;
 mod checkpoint;
 mod completion;
 mod features;
+mod create;
+mod delete;
+mod exec;
+mod run;
+mod start;
 mod globals;
 mod help;
 mod kill;
@@ -63,6 +68,11 @@ const VERBS: &[Verb] = &[
     verb!(checkpoint),
     verb!(completion),
     verb!(features),
+    verb!(create),
+    verb!(delete),
+    Verb { stop: Stop::Behind(1), ..verb!(exec) },
+    verb!(run),
+    verb!(start),
     verb!(kill),
     verb!(list),
     verb!(man),
