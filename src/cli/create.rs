@@ -16,15 +16,37 @@ pub fn command() -> Command {
 /// What `create` and `run` have in common.
 pub fn arguments() -> Vec<Arg> {
     vec![
-        option("bundle", "DIR", "the bundle (default: the present directory)").short('b'),
-        option("config", "FILE", "the configuration, instead of the bundle's config.json").short('f'),
-        option("console-socket", "PATH", "send the terminal's master to this socket"),
-        option("pidfd-socket", "PATH", "send a pidfd of init to this socket"),
+        option(
+            "bundle",
+            "DIR",
+            "the bundle (default: the present directory)",
+        )
+        .short('b'),
+        option(
+            "config",
+            "FILE",
+            "the configuration, instead of the bundle's config.json",
+        )
+        .short('f'),
+        option(
+            "console-socket",
+            "PATH",
+            "send the terminal's master to this socket",
+        ),
+        option(
+            "pidfd-socket",
+            "PATH",
+            "send a pidfd of init to this socket",
+        ),
         option("pid-file", "FILE", "write init's pid there"),
         flag("no-pivot", "don't use pivot_root, for a root on a ramdisk"),
         flag("no-new-keyring", "keep the caller's session keyring"),
         flag("no-subreaper", "don't adopt orphans of the container"),
-        option("preserve-fds", "N", "pass N file descriptors from 3 on to the container"),
+        option(
+            "preserve-fds",
+            "N",
+            "pass N file descriptors from 3 on to the container",
+        ),
     ]
 }
 

@@ -11,7 +11,13 @@ use std::process::ExitCode;
 pub fn command() -> Command {
     Command::new("delete")
         .about("remove a stopped container")
-        .arg(flag("force", "end the container first; a missing one is no error").short('f'))
+        .arg(
+            flag(
+                "force",
+                "end the container first; a missing one is no error",
+            )
+            .short('f'),
+        )
         .arg(flag("regex", "delete every container whose id matches").short('r'))
         .arg(argument::container_id())
 }

@@ -11,9 +11,24 @@ use std::process::ExitCode;
 pub fn command() -> Command {
     Command::new("exec")
         .about("run another process in a container")
-        .arg(option("process", "FILE", "the process in JSON, instead of a command").short('p'))
-        .arg(option("console-socket", "PATH", "send the terminal's master to this socket"))
-        .arg(option("pidfd-socket", "PATH", "send a pidfd of the process to this socket"))
+        .arg(
+            option(
+                "process",
+                "FILE",
+                "the process in JSON, instead of a command",
+            )
+            .short('p'),
+        )
+        .arg(option(
+            "console-socket",
+            "PATH",
+            "send the terminal's master to this socket",
+        ))
+        .arg(option(
+            "pidfd-socket",
+            "PATH",
+            "send a pidfd of the process to this socket",
+        ))
         .arg(option("pid-file", "FILE", "write the process's pid there"))
         .arg(option("cwd", "DIR", "working directory in the container"))
         .arg(options("env", "NAME=VALUE", "set an environment variable").short('e'))
@@ -21,13 +36,32 @@ pub fn command() -> Command {
         .arg(option("user", "UID[:GID]", "ids of the process").short('u'))
         .arg(options("additional-gids", "GID", "supplementary group").short('g'))
         .arg(flag("detach", "don't wait for the process's end").short('d'))
-        .arg(option("process-label", "LABEL", "SELinux label of the process"))
-        .arg(option("apparmor", "PROFILE", "AppArmor profile of the process"))
+        .arg(option(
+            "process-label",
+            "LABEL",
+            "SELinux label of the process",
+        ))
+        .arg(option(
+            "apparmor",
+            "PROFILE",
+            "AppArmor profile of the process",
+        ))
         .arg(flag("no-new-privs", "set no_new_privs"))
         .arg(options("cap", "CAPABILITY", "give the process a capability").short('c'))
-        .arg(option("preserve-fds", "N", "pass N file descriptors from 3 on to the process"))
-        .arg(options("cgroup", "[CONTROLLERS:]PATH", "cgroup below the container's"))
-        .arg(flag("ignore-paused", "go on even if the container is paused"))
+        .arg(option(
+            "preserve-fds",
+            "N",
+            "pass N file descriptors from 3 on to the process",
+        ))
+        .arg(options(
+            "cgroup",
+            "[CONTROLLERS:]PATH",
+            "cgroup below the container's",
+        ))
+        .arg(flag(
+            "ignore-paused",
+            "go on even if the container is paused",
+        ))
         .arg(flag("no-subreaper", "don't adopt orphans of the container"))
         .arg(container_id())
         .arg(
@@ -43,7 +77,9 @@ pub fn command() -> Command {
 pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let id = argument::id(matches)?;
     let options = exec_options(matches)?;
-    Ok(exit_code(crate::container::exec::exec(globals, &id, &options)?))
+    Ok(exit_code(crate::container::exec::exec(
+        globals, &id, &options,
+    )?))
 }
 
 fn exec_options(matches: &ArgMatches) -> Result<ExecOptions> {
@@ -54,7 +90,9 @@ fn exec_options(matches: &ArgMatches) -> Result<ExecOptions> {
         .collect();
     let process_file = path(matches, "process");
     if args.is_empty() && process_file.is_none() {
-        return Err(Error::new("exec: neither a command nor --process was given"));
+        return Err(Error::new(
+            "exec: neither a command nor --process was given",
+        ));
     }
     Ok(ExecOptions {
         process_file,
@@ -109,7 +147,13 @@ mod tests {
     #[test]
     fn users_are_numbers() {
         assert_eq!(user("7").unwrap(), ExecUser { uid: 7, gid: None });
-        assert_eq!(user("7:8").unwrap(), ExecUser { uid: 7, gid: Some(8) });
+        assert_eq!(
+            user("7:8").unwrap(),
+            ExecUser {
+                uid: 7,
+                gid: Some(8)
+            }
+        );
         for text in ["", "root", "7:", ":8", "-1", "7:8:9"] {
             assert!(user(text).is_err(), "{text}");
         }

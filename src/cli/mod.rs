@@ -6,12 +6,10 @@
 mod argument;
 mod checkpoint;
 mod completion;
-mod features;
 mod create;
 mod delete;
 mod exec;
-mod run;
-mod start;
+mod features;
 mod globals;
 mod help;
 mod kill;
@@ -22,7 +20,9 @@ mod matching;
 mod mounts;
 mod ps;
 mod restore;
+mod run;
 mod spec;
+mod start;
 mod state;
 mod version;
 mod words;
@@ -70,7 +70,10 @@ const VERBS: &[Verb] = &[
     verb!(features),
     verb!(create),
     verb!(delete),
-    Verb { stop: Stop::Behind(1), ..verb!(exec) },
+    Verb {
+        stop: Stop::Behind(1),
+        ..verb!(exec)
+    },
     verb!(run),
     verb!(start),
     verb!(kill),

@@ -15,7 +15,10 @@ pub fn command() -> Command {
         .about("make a container, start it, wait for its process and delete it")
         .args(create::arguments())
         .arg(flag("detach", "don't wait for the container's end").short('d'))
-        .arg(flag("keep", "keep the container when its process has ended"))
+        .arg(flag(
+            "keep",
+            "keep the container when its process has ended",
+        ))
         .arg(
             Arg::new("id")
                 .value_name("CONTAINER|BUNDLE")
