@@ -105,9 +105,24 @@ fn value(argument: &str, rest: &mut impl Iterator<Item = String>) -> Option<Stri
     }
 }
 
+/// Runs the suite with one case at a time, for cases that look at the whole host.
+pub fn main_serial(suite: &str, files: &[(&str, &[Case])]) -> ExitCode {
+    run_suite(
+        suite,
+        files,
+        Wanted {
+            threads: 1,
+            ..Wanted::from_arguments()
+        },
+    )
+}
+
 /// Runs the suite: `main` of each test binary.
 pub fn main(suite: &str, files: &[(&str, &[Case])]) -> ExitCode {
-    let wanted = Wanted::from_arguments();
+    run_suite(suite, files, Wanted::from_arguments())
+}
+
+fn run_suite(suite: &str, files: &[(&str, &[Case])], wanted: Wanted) -> ExitCode {
     let all: Vec<(String, Case)> = files
         .iter()
         .flat_map(|(file, cases)| {

@@ -115,7 +115,8 @@ fn cgroups_of(tag: &str) -> Vec<PathBuf> {
 fn collect_cgroups(directory: &Path, tag: &str, depth: u32, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            if entry.file_name().to_string_lossy().contains(tag) {
+            // What lies below a tagged directory is the sandbox's too.
+            if entry.path().to_string_lossy().contains(tag) {
                 found.push(entry.path());
             }
             if depth > 0 {

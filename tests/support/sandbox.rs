@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
 use super::runtime::{Invocation, Output};
 use super::{Bundle, Container, host};
 
@@ -237,4 +239,45 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 pub fn read(path: impl AsRef<Path>) -> String {
     let path = path.as_ref();
     fs::read_to_string(path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()))
+}
+
+/// A tmpfs mounted on the host, in the sandbox's directory; unmounted when dropped.
+pub struct HostMount(String);
+
+impl HostMount {
+    /// Mounts one on a new directory.
+    pub fn tmpfs(sandbox: &Sandbox, flags: MsFlags) -> Self {
+        let path = sandbox.new_path("mount");
+        fs::create_dir(&path).expect("create a mount point");
+        Self::tmpfs_at(&path.to_string_lossy(), flags)
+    }
+
+    /// Mounts one on an existing directory.
+    pub fn tmpfs_at(path: &str, flags: MsFlags) -> Self {
+        mount(Some("tmpfs"), path, Some("tmpfs"), flags, None::<&str>)
+            .unwrap_or_else(|errno| panic!("mount a tmpfs on {path}: {errno}"));
+        HostMount(path.to_owned())
+    }
+
+    /// Makes the mount send and receive mounts.
+    pub fn make_shared(&self) {
+        mount(
+            None::<&str>,
+            self.0.as_str(),
+            None::<&str>,
+            MsFlags::MS_SHARED,
+            None::<&str>,
+        )
+        .unwrap_or_else(|errno| panic!("make {} shared: {errno}", self.0));
+    }
+
+    pub fn path(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Drop for HostMount {
+    fn drop(&mut self) {
+        umount2(self.0.as_str(), MntFlags::MNT_DETACH).ok();
+    }
 }

@@ -1,0 +1,283 @@
+//! `mounts`: order, destinations, binds, tmpcopyup, cgroup and the other kinds.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::support::{Sandbox, cases, host, json};
+
+cases![
+    are_made_in_order,
+    make_their_destination,
+    bind_a_file,
+    bind_makes_the_file,
+    accept_a_relative_destination,
+    stay_inside_through_links,
+    take_a_source_relative_to_the_bundle,
+    tmpcopyup_copies_the_tree,
+    default_kinds,
+    mqueue_and_shm_are_private,
+    devpts_is_private,
+    proc_shows_the_containers_processes,
+    cgroup_shows_the_containers_own,
+    cgroup_in_a_cgroup_namespace,
+    cgroup_is_read_only,
+    overlay,
+    bind_over_a_file_of_another_mount,
+    many,
+    bind_to_the_root_of_a_mount,
+    none_at_all,
+    a_destination_under_a_read_only_root,
+];
+
+fn are_made_in_order(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .mount("/mnt", "tmpfs", "first", &[])
+        .mount("/mnt/a", "tmpfs", "second", &[])
+        .mount("/mnt/a/b", "tmpfs", "third", &[]);
+    let sources = t.sh(
+        bundle,
+        "grep /mnt /proc/self/mountinfo | sed 's/.* - //' | cut -d ' ' -f 2 | tr '\\n' ' '",
+    );
+    assert_eq!(sources, "first second third ");
+}
+
+fn make_their_destination(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .writable()
+        .mount("/deep/er/still", "tmpfs", "tmpfs", &[]);
+    assert_eq!(
+        t.sh(
+            bundle,
+            "echo x > /deep/er/still/file && cat /deep/er/still/file"
+        ),
+        "x"
+    );
+}
+
+fn bind_a_file(t: &Sandbox) {
+    let source = t.new_path("source");
+    fs::write(&source, "from the host\n").expect("write a source");
+    assert_eq!(
+        t.sh(
+            t.bundle()
+                .mount("/etc/passwd", "bind", &source.to_string_lossy(), &["bind"]),
+            "cat /etc/passwd"
+        ),
+        "from the host"
+    );
+}
+
+fn bind_makes_the_file(t: &Sandbox) {
+    let source = t.new_path("source");
+    fs::write(&source, "word\n").expect("write a source");
+    let bundle = t.bundle().writable().mount(
+        "/new/dir/file",
+        "bind",
+        &source.to_string_lossy(),
+        &["rbind", "ro"],
+    );
+    assert_eq!(t.sh(bundle.clone(), "cat /new/dir/file"), "word");
+    assert!(bundle.rootfs().join("new/dir/file").is_file());
+}
+
+fn accept_a_relative_destination(t: &Sandbox) {
+    assert_eq!(
+        t.sh(
+            t.bundle().mount("mnt", "tmpfs", "tmpfs", &[]),
+            "grep -c ' /mnt ' /proc/self/mountinfo"
+        ),
+        "1"
+    );
+}
+
+fn stay_inside_through_links(t: &Sandbox) {
+    for (target, seen) in [
+        ("/tmp", "/tmp/x"),
+        ("../../../../tmp", "/tmp/x"),
+        ("/", "/x"),
+    ] {
+        let bundle = t
+            .bundle()
+            .writable()
+            .mount("/link/x", "tmpfs", "tmpfs", &["size=64k"]);
+        symlink(target, bundle.rootfs().join("link")).expect("link in the root file system");
+        let line = t.sh(bundle, &format!("grep -c ' {seen} ' /proc/self/mountinfo"));
+        assert_eq!(line, "1", "{target}");
+        assert!(!std::path::Path::new("/tmp/x").exists());
+    }
+}
+
+fn take_a_source_relative_to_the_bundle(t: &Sandbox) {
+    let bundle = t.bundle().mount("/mnt", "bind", "data", &["bind"]);
+    fs::create_dir(bundle.path.join("data")).expect("create a source");
+    fs::write(bundle.path.join("data/file"), "word").expect("write a file");
+    assert_eq!(t.sh(bundle, "cat /mnt/file"), "word");
+}
+
+fn tmpcopyup_copies_the_tree(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .mount("/copied", "tmpfs", "tmpfs", &["tmpcopyup", "mode=0750"]);
+    let root = bundle.rootfs().join("copied");
+    fs::create_dir_all(root.join("dir/inner")).expect("create a tree");
+    fs::write(root.join("dir/file"), "word\n").expect("write a file");
+    std::os::unix::fs::chown(root.join("dir/file"), Some(1000), Some(2000)).expect("chown a file");
+    fs::set_permissions(
+        root.join("dir/file"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )
+    .expect("chmod a file");
+    symlink("dir/file", root.join("link")).expect("link");
+    let seen = t.sh(bundle, "cat /copied/link; stat -c '%u:%g %a' /copied/dir/file; readlink /copied/link; ls -d /copied/dir/inner; touch /copied/new && ls /copied/new; stat -f -c %T /copied");
+    assert_eq!(
+        seen,
+        "word\n1000:2000 644\ndir/file\n/copied/dir/inner\n/copied/new\ntmpfs"
+    );
+    assert!(
+        !root.join("new").exists(),
+        "the root file system's own directory stays as it was"
+    );
+}
+
+fn default_kinds(t: &Sandbox) {
+    let lines = t.sh(
+        t.bundle(),
+        "sed 's/ - / /' /proc/self/mounts | awk '{ print $2, $3 }'",
+    );
+    for line in [
+        "/proc proc",
+        "/dev tmpfs",
+        "/dev/pts devpts",
+        "/dev/shm tmpfs",
+        "/dev/mqueue mqueue",
+        "/sys sysfs",
+    ] {
+        assert!(lines.lines().any(|seen| seen == line), "{line} in {lines}");
+    }
+}
+
+fn mqueue_and_shm_are_private(t: &Sandbox) {
+    let one = t.running(t.bundle());
+    one.exec("echo word > /dev/shm/file; touch /dev/mqueue/queue")
+        .ok();
+    assert_eq!(
+        t.sh(
+            t.bundle(),
+            "ls /dev/shm /dev/mqueue | grep -E 'file|queue$' | grep -v '^/' || true"
+        ),
+        ""
+    );
+    assert!(!std::path::Path::new("/dev/shm/file").exists());
+}
+
+fn devpts_is_private(t: &Sandbox) {
+    assert_eq!(t.sh(t.bundle(), "ls /dev/pts"), "ptmx");
+    assert_eq!(
+        t.sh(
+            t.bundle(),
+            "stat -c '%a %g' /dev/pts/ptmx; readlink /dev/ptmx"
+        ),
+        "666 0\npts/ptmx"
+    );
+}
+
+fn proc_shows_the_containers_processes(t: &Sandbox) {
+    assert_eq!(t.sh(t.bundle(), "ls /proc | grep -c '^[0-9]*$' | { read n; test $n -le 4 && echo few; }; cat /proc/1/comm; true"), "few\nsh");
+}
+
+fn cgroup_shows_the_containers_own(t: &Sandbox) {
+    host::v1_hierarchy("memory").unwrap_or_else(|| crate::support::skip("no v1 hierarchies"));
+    let bundle = t
+        .bundle()
+        .set("/linux/resources/memory", json!({"limit": 50 << 20}));
+    let seen = t.sh(bundle, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes; cat /sys/fs/cgroup/pids/cgroup.procs | head -n 1");
+    assert_eq!(seen, format!("{}\n1", 50 << 20));
+}
+
+fn cgroup_in_a_cgroup_namespace(t: &Sandbox) {
+    let bundle = t.bundle().namespace("cgroup");
+    let seen = t.sh(bundle, "cut -d : -f 3 /proc/self/cgroup | sort -u; grep -E ' /sys/fs/cgroup/(memory|unified) ' /proc/self/mountinfo | cut -d ' ' -f 4 | sort -u");
+    assert_eq!(seen, "/\n/");
+}
+
+fn cgroup_is_read_only(t: &Sandbox) {
+    t.run(&t.bundle().shell(
+        "! mkdir /sys/fs/cgroup/memory/x 2>/dev/null && ! mkdir /sys/fs/cgroup/x 2>/dev/null",
+    ))
+    .ok();
+}
+
+fn overlay(t: &Sandbox) {
+    let parts = ["lower", "upper", "work"].map(|name| t.path.join(name));
+    parts
+        .iter()
+        .for_each(|part| fs::create_dir(part).expect("create a part of the overlay"));
+    fs::write(parts[0].join("file"), "lower").expect("write a file");
+    let option = |name: &str, index: usize| format!("{name}={}", parts[index].display());
+    let options = [
+        option("lowerdir", 0),
+        option("upperdir", 1),
+        option("workdir", 2),
+    ];
+    let names: Vec<&str> = options.iter().map(String::as_str).collect();
+    assert_eq!(
+        t.sh(
+            t.bundle().mount("/mnt", "overlay", "overlay", &names),
+            "cat /mnt/file; echo upper > /mnt/new"
+        ),
+        "lower"
+    );
+    assert!(parts[1].join("new").exists());
+}
+
+fn bind_over_a_file_of_another_mount(t: &Sandbox) {
+    let source = t.new_path("source");
+    fs::write(&source, "inner\n").expect("write a source");
+    let bundle = t.bundle().mount("/mnt", "tmpfs", "tmpfs", &[]).mount(
+        "/mnt/dir/file",
+        "bind",
+        &source.to_string_lossy(),
+        &["bind"],
+    );
+    assert_eq!(t.sh(bundle, "cat /mnt/dir/file"), "inner");
+}
+
+fn many(t: &Sandbox) {
+    let bundle = (0..300).fold(
+        t.bundle().mount("/mnt", "tmpfs", "tmpfs", &[]),
+        |bundle, number| {
+            bundle.mount(
+                &format!("/mnt/{number}"),
+                "tmpfs",
+                "tmpfs",
+                &["size=4k", "nosuid"],
+            )
+        },
+    );
+    assert_eq!(t.sh(bundle, "grep -c ' /mnt/' /proc/self/mountinfo"), "300");
+}
+
+fn bind_to_the_root_of_a_mount(t: &Sandbox) {
+    let bundle = t.bundle().mount("/mnt", "bind", "/etc", &["bind", "ro"]);
+    assert_eq!(t.sh(bundle, "ls -d /mnt/passwd"), "/mnt/passwd");
+}
+
+fn none_at_all(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .set("/mounts", json!([]))
+        .set("/linux/maskedPaths", json!([]))
+        .set("/linux/readonlyPaths", json!([]));
+    assert_eq!(
+        t.sh(bundle.writable(), "ls /dev/null /proc"),
+        "/dev/null\n\n/proc:"
+    );
+}
+
+fn a_destination_under_a_read_only_root(t: &Sandbox) {
+    // The root turns read-only last, so a missing destination can be made.
+    let bundle = t.bundle().mount("/fresh", "tmpfs", "tmpfs", &[]);
+    assert_eq!(t.sh(bundle, "echo x > /fresh/y && cat /fresh/y"), "x");
+}

@@ -1,0 +1,105 @@
+//! `process.user`: ids, groups, umask, and that they are numbers only.
+
+use crate::support::{Sandbox, cases, json};
+
+cases![
+    ids,
+    additional_groups,
+    no_groups_of_the_caller,
+    umask,
+    umask_defaults_to_022,
+    large_ids,
+    passwd_is_never_asked_for_ids,
+    files_belong_to_the_user
+];
+
+fn ids(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .set("/process/user", json!({"uid": 1000, "gid": 2000}));
+    assert_eq!(
+        t.sh(bundle, "grep -E '^(Uid|Gid)' /proc/self/status"),
+        "Uid:\t1000\t1000\t1000\t1000\nGid:\t2000\t2000\t2000\t2000"
+    );
+}
+
+fn additional_groups(t: &Sandbox) {
+    let bundle = t.bundle().set(
+        "/process/user",
+        json!({"uid": 1000, "gid": 2000, "additionalGids": [5, 70000, 6]}),
+    );
+    assert_eq!(t.sh(bundle, "id -G"), "2000 5 6 70000");
+}
+
+fn no_groups_of_the_caller(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .args(&["/bin/grep", "Groups", "/proc/self/status"]);
+    bundle.write();
+    let program = crate::support::runtime::path();
+    if crate::support::runtime::name() == "crun" {
+        crate::support::skip("this case starts the runtime itself");
+    }
+    let root = t.root();
+    let words = [
+        "setpriv",
+        "--groups",
+        "7,8,9",
+        &program.to_string_lossy(),
+        "--root",
+        &root.to_string_lossy(),
+        "run",
+        "-b",
+        &bundle.path.to_string_lossy(),
+        &t.new_id(),
+    ];
+    assert_eq!(t.program(&words).output().text().trim_end(), "Groups:");
+}
+
+fn umask(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .set("/process/user", json!({"uid": 0, "gid": 0, "umask": 0o077}));
+    assert_eq!(t.sh(bundle, "umask"), "0077");
+    let bundle = t
+        .bundle()
+        .set("/process/user", json!({"uid": 0, "gid": 0, "umask": 0}));
+    assert_eq!(t.sh(bundle, "umask"), "0000");
+}
+
+fn umask_defaults_to_022(t: &Sandbox) {
+    assert_eq!(t.sh(t.bundle(), "umask"), "0022");
+}
+
+fn large_ids(t: &Sandbox) {
+    let bundle = t.bundle().set(
+        "/process/user",
+        json!({"uid": 4_294_967_294_u32, "gid": 4_294_967_293_u32}),
+    );
+    assert_eq!(t.sh(bundle, "id -u; id -g"), "4294967294\n4294967293");
+}
+
+fn passwd_is_never_asked_for_ids(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .set("/process/user", json!({"uid": 1000, "gid": 1000}));
+    std::fs::write(
+        bundle.rootfs().join("etc/passwd"),
+        "1000:x:0:0:trap:/root:/bin/sh\n",
+    )
+    .expect("write /etc/passwd");
+    assert_eq!(t.sh(bundle, "id -u; id -g; id -G"), "1000\n1000\n1000");
+}
+
+fn files_belong_to_the_user(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .set("/process/user", json!({"uid": 1000, "gid": 2000}));
+    assert_eq!(
+        t.sh(
+            bundle,
+            "touch /tmp/x 2>/dev/null; touch /dev/shm/x && stat -c %u:%g /dev/shm/x"
+        ),
+        "1000:2000"
+    );
+}

@@ -1,0 +1,212 @@
+//! Descriptors of the host and the runtime's own binary are out of the container's reach.
+
+use std::fs;
+
+use crate::support::{Sandbox, cases, json, rootfs, runtime, sandbox};
+
+cases![
+    cve_2024_21626_cwd_in_a_leaked_descriptor,
+    cve_2024_21626_exec_with_such_a_cwd,
+    cve_2024_21626_a_program_in_a_leaked_descriptor,
+    cve_2024_21626_with_fifty_leaked_directories,
+    cve_2019_5736_the_binary_survives_its_entrypoint,
+    cve_2019_5736_the_binary_survives_exec,
+    cve_2016_9962_the_joining_process_is_not_dumpable,
+    cve_2020_15257_no_abstract_sockets,
+    cve_2025_47291_is_in_its_own_cgroup,
+];
+
+fn cve_2024_21626_cwd_in_a_leaked_descriptor(t: &Sandbox) {
+    for fd in 3..20 {
+        let bundle = t
+            .bundle()
+            .set("/process/cwd", json!(format!("/proc/self/fd/{fd}")))
+            .shell("pwd; ls ../../../../../../work ../../../../proc/1/root 2>/dev/null");
+        let output = t.run(&bundle);
+        assert!(
+            !output.status.success(),
+            "cwd in /proc/self/fd/{fd}: {output}"
+        );
+    }
+}
+
+fn cve_2024_21626_exec_with_such_a_cwd(t: &Sandbox) {
+    let container = t.running(t.bundle().writable());
+    for fd in 3..20 {
+        container
+            .exec_with(&["--cwd", &format!("/proc/self/fd/{fd}")], &["pwd"])
+            .fails();
+    }
+    container.exec("ln -s /proc/self/fd/7 /tmp/link").ok();
+    container
+        .exec_with(&["--cwd", "/tmp/link"], &["pwd"])
+        .fails();
+}
+
+fn cve_2024_21626_a_program_in_a_leaked_descriptor(t: &Sandbox) {
+    for fd in 3..20 {
+        let path = format!("/proc/self/fd/{fd}/../../bin/ls");
+        t.run(&t.bundle().args(&[&path, "/"])).fails();
+    }
+}
+
+fn cve_2024_21626_with_fifty_leaked_directories(t: &Sandbox) {
+    let redirections: String = (3..53).map(|fd| format!("{fd}</ ")).collect();
+    for fd in [3, 10, 30, 52] {
+        let bundle = t
+            .bundle()
+            .set("/process/cwd", json!(format!("/proc/self/fd/{fd}")))
+            .args(&["/bin/true"]);
+        bundle.write();
+        t.runtime(&[
+            "run",
+            "--bundle",
+            &bundle.path.to_string_lossy(),
+            &t.new_id(),
+        ])
+        .redirections(&redirections)
+        .output()
+        .fails();
+    }
+    let bundle = t.bundle().shell("for f in /proc/*/fd/*; do readlink $f; done | grep -E '^/(work|etc/shadow)' ; cat /proc/self/fd/3/etc/hostname 2>/dev/null; true");
+    bundle.write();
+    let output = t
+        .runtime(&[
+            "run",
+            "--bundle",
+            &bundle.path.to_string_lossy(),
+            &t.new_id(),
+        ])
+        .redirections(&redirections)
+        .output();
+    assert_eq!(output.text(), "");
+}
+
+/// A copy of the runtime that a container may try to overwrite, and its bytes.
+fn copy_of_the_runtime(t: &Sandbox) -> (String, Vec<u8>) {
+    if runtime::name() == "crun" {
+        crate::support::skip("this case starts a copy of the runtime");
+    }
+    let copy = t.path.join("runtime-copy");
+    let _no_fork = runtime::NO_FORK.write();
+    fs::copy(runtime::path(), &copy).expect("copy the runtime");
+    fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    (
+        copy.to_string_lossy().into_owned(),
+        fs::read(&copy).expect("read the copy"),
+    )
+}
+
+fn cve_2019_5736_the_binary_survives_its_entrypoint(t: &Sandbox) {
+    let (program, bytes) = copy_of_the_runtime(t);
+    let bundle = t
+        .bundle()
+        .writable()
+        .args(&["/proc/self/exe"])
+        .capabilities(&["CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"]);
+    bundle.write();
+    let root = t.root();
+    let words = [
+        program.as_str(),
+        "--root",
+        &root.to_string_lossy(),
+        "run",
+        "-b",
+        &bundle.path.to_string_lossy(),
+        &t.new_id(),
+    ];
+    t.program(&words).output();
+    // The interpreter line makes the entry point the runtime's own image.
+    let bundle = t.bundle().writable().args(&["/entry"]).capabilities(&[
+        "CAP_DAC_OVERRIDE",
+        "CAP_SYS_ADMIN",
+        "CAP_SYS_PTRACE",
+    ]);
+    rootfs::write_script(&bundle.rootfs().join("entry"), "#!/proc/self/exe\n");
+    bundle.write();
+    let words = [
+        program.as_str(),
+        "--root",
+        &root.to_string_lossy(),
+        "run",
+        "-b",
+        &bundle.path.to_string_lossy(),
+        &t.new_id(),
+    ];
+    t.program(&words).output();
+    assert!(
+        fs::read(&program).expect("read the copy") == bytes,
+        "the runtime's binary changed"
+    );
+}
+
+fn cve_2019_5736_the_binary_survives_exec(t: &Sandbox) {
+    let (program, bytes) = copy_of_the_runtime(t);
+    let attack = "while true; do for p in /proc/[0-9]*; do e=$(readlink $p/exe 2>/dev/null); case \"$e\" in */busybox|'') ;; *) (exec 9>$p/exe && echo pwned >&9); echo \"$e\" >> /seen;; esac 2>/dev/null; done; done";
+    let bundle = t
+        .bundle()
+        .writable()
+        .capabilities(&["CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"])
+        .shell(attack);
+    let container = t.start(&bundle);
+    let root = t.root();
+    for _ in 0..30 {
+        let words = [
+            program.as_str(),
+            "--root",
+            &root.to_string_lossy(),
+            "exec",
+            &container.id,
+            "/bin/true",
+        ];
+        t.program(&words).output();
+    }
+    container.kill("KILL").ok();
+    container.wait_stopped();
+    assert!(
+        fs::read(&program).expect("read the copy") == bytes,
+        "the runtime's binary changed"
+    );
+}
+
+/// A process that joins a container must not be open to it before its exec.
+fn cve_2016_9962_the_joining_process_is_not_dumpable(t: &Sandbox) {
+    let attack = "while true; do for p in /proc/[0-9]*; do test ${p#/proc/} = 1 -o ${p#/proc/} = $$ && continue; ls $p/fd 2>/dev/null | grep -qE '^([3-9]|[1-9][0-9]+)$' && ls -l $p/fd 2>/dev/null | grep -E ' -> /(tmp|run|work|sys/fs)' >> /leaks; done; done";
+    let bundle = t.bundle().writable().capabilities(&[]).shell(attack);
+    let container = t.start(&bundle);
+    for _ in 0..30 {
+        container.exec("true").ok();
+    }
+    let leaks = fs::read_to_string(bundle.rootfs().join("leaks")).unwrap_or_default();
+    assert_eq!(
+        leaks, "",
+        "descriptors of the host were seen in a joining process"
+    );
+}
+
+fn cve_2020_15257_no_abstract_sockets(t: &Sandbox) {
+    let container = t.running(t.bundle().without_namespace("network"));
+    let sockets = container.sh("cat /proc/net/unix");
+    assert!(
+        !sockets.contains("crun-lite") && !sockets.contains(&container.id),
+        "{sockets}"
+    );
+    assert!(
+        !sandbox::read("/proc/net/unix")
+            .lines()
+            .any(|line| line.contains('@') && line.contains(&t.tag))
+    );
+}
+
+fn cve_2025_47291_is_in_its_own_cgroup(t: &Sandbox) {
+    let container = t.running(t.bundle().user_namespace(100_000, 65_536));
+    let cgroups = sandbox::read(format!("/proc/{}/cgroup", container.pid()));
+    for line in cgroups.lines().filter(|line| !line.starts_with("0::")) {
+        assert!(line.ends_with(container.bundle.cgroups_path()), "{line}");
+    }
+    container.exec_with(&["-d"], &["sleep", "5000"]).ok();
+    assert_eq!(
+        crate::support::host::pids_in_cgroup(container.bundle.cgroups_path()).len(),
+        2
+    );
+}
