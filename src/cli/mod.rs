@@ -38,6 +38,8 @@ use words::Stop;
 
 /// The exit code of a failed command.
 const FAILURE: u8 = 1;
+/// COMPAT(runc): the exit code when `exec` failed before its process ran.
+const EXEC_FAILURE: u8 = 255;
 /// COMPAT(runc): the exit code for a subcommand that doesn't exist.
 const UNKNOWN_COMMAND: u8 = 3;
 
@@ -67,6 +69,13 @@ macro_rules! verb {
 const VERBS: &[Verb] = &[
     verb!(checkpoint),
     verb!(completion),
+    verb!(create),
+    verb!(delete),
+    Verb {
+        stop: Stop::Before(1),
+        failure: EXEC_FAILURE,
+        ..verb!(exec)
+    },
     verb!(features),
     verb!(create),
     verb!(delete),
@@ -85,7 +94,9 @@ const VERBS: &[Verb] = &[
         ..verb!(ps)
     },
     verb!(restore),
+    verb!(run),
     verb!(spec),
+    verb!(start),
     verb!(state),
 ];
 
@@ -138,13 +149,7 @@ fn dispatch(words: Vec<OsString>) -> Result<ExitCode, Failed> {
         return help::print_one(rest.first());
     }
     let verb = find(&name)?;
-    let Some(matches) = verb.parse(rest)? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    (verb.run)(&globals, &matches).map_err(|error| Failed {
-        error,
-        code: verb.failure,
-    })
+    verb.call(&globals, rest)
 }
 
 fn find(name: &OsString) -> Result<&'static Verb, Failed> {
@@ -160,6 +165,16 @@ fn find(name: &OsString) -> Result<&'static Verb, Failed> {
 }
 
 impl Verb {
+    fn call(&self, globals: &Globals, words: Vec<OsString>) -> Result<ExitCode, Failed> {
+        let Some(matches) = self.parse(words)? else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        (self.run)(globals, &matches).map_err(|error| Failed {
+            error,
+            code: self.failure,
+        })
+    }
+
     /// `None` when help was asked for, and printed.
     fn parse(&self, words: Vec<OsString>) -> Result<Option<ArgMatches>> {
         let command = self.command();
