@@ -17,7 +17,7 @@ pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 #[derive(Debug, Clone)]
 pub enum Document {
     /// Manifests by platform.
-    Index(spec::ImageIndex),
+    Index(Box<spec::ImageIndex>),
     /// One image.
     Manifest(Box<Manifest>),
 }
@@ -70,7 +70,7 @@ impl Document {
         }
         let shape: Shape = json(bytes, "manifest")?;
         match judge(&shape, media_type)? {
-            MediaKind::Index => Ok(Document::Index(json(bytes, "index")?)),
+            MediaKind::Index => Ok(Document::Index(Box::new(json(bytes, "index")?))),
             _ => Manifest::new(json(bytes, "manifest")?)
                 .map(|manifest| Document::Manifest(Box::new(manifest))),
         }
