@@ -2,11 +2,13 @@
 //!
 //! Needs root and a mounted cgroup hierarchy.
 
-use crun_lite::cgroup::{self, Cgroup, CgroupRecord};
+use crun_lite::cgroup::{self, Cgroup, CgroupRecord, FreezerState, OomNews, OomWatch};
 use crun_lite::host::{self, CgroupLayout, Host};
 use crun_lite::plan::Options;
-use crun_lite::plan::cgroup::{CgroupPlan, plan_cgroup};
-use oci::runtime::Spec;
+use crun_lite::plan::cgroup::{CgroupPlan, plan_cgroup, plan_update};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::signal::Signal;
+use oci::runtime::{Resources, Spec};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -179,4 +181,167 @@ fn a_refused_value_leaves_nothing() {
     let error = cgroup::create(&plan, survey.clone()).expect_err("no such CPU");
     assert!(error.to_string().contains("cpuset.cpus"), "{error}");
     assert!(!exists(&survey));
+}
+
+#[test]
+fn freezing_stops_processes_and_killing_ends_frozen_ones() {
+    let cgroup = create(&plan("freeze", "{}"));
+    let record = &cgroup.record;
+    let (mut shell, _) = enter(&cgroup, "{ sleep 100 & sleep 100 & }");
+    assert_eq!(cgroup::freezer_state(record), FreezerState::Thawed);
+    cgroup::freeze(record).expect("freeze");
+    assert_eq!(cgroup::freezer_state(record), FreezerState::Frozen);
+    cgroup::thaw(record).expect("thaw");
+    assert_eq!(cgroup::freezer_state(record), FreezerState::Thawed);
+    cgroup::freeze(record).expect("freeze");
+    assert_eq!(
+        cgroup::signal_all(record, Signal::SIGKILL).expect("kill"),
+        3
+    );
+    let status = shell.wait().expect("wait");
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(9)
+    );
+    cgroup::destroy(record).expect("destroy");
+    assert!(!exists(record));
+}
+
+#[test]
+fn a_signal_reaches_every_process() {
+    let cgroup = create(&plan("signal", "{}"));
+    let (mut shell, _) = enter(&cgroup, "{ sleep 100 & sleep 100 & }");
+    assert_eq!(
+        cgroup::signal_all(&cgroup.record, Signal::SIGTERM).expect("signal"),
+        3
+    );
+    shell.wait().expect("wait");
+    cgroup::destroy(&cgroup.record).expect("destroy");
+}
+
+#[test]
+fn nested_cgroups_are_listed_and_removed() {
+    let cgroup = create(&plan("nested", "{}"));
+    let first = cgroup
+        .record
+        .of("pids")
+        .or(cgroup.record.unified())
+        .expect("directory");
+    std::fs::create_dir_all(first.path().join("a/b")).expect("mkdir");
+    let procs = first.path().join("a/b/cgroup.procs");
+    let mut sleep = Command::new("sleep").arg("100").spawn().expect("sleep");
+    std::fs::write(procs, sleep.id().to_string()).expect("enter");
+    if first.has("pids") {
+        let mine = [sleep.id() as i32];
+        assert!(
+            cgroup::pids(&cgroup.record).expect("pids").is_empty()
+                || cgroup::pids(&cgroup.record).expect("pids") == mine
+        );
+    }
+    sleep.kill().expect("kill");
+    sleep.wait().expect("wait");
+    cgroup::destroy(&cgroup.record).expect("destroy");
+    assert!(!exists(&cgroup.record));
+}
+
+fn resources(json: &str) -> Resources {
+    oci::runtime::parse(json.as_bytes()).expect("resources")
+}
+
+fn read(record: &CgroupRecord, controller: &str, file: &str) -> String {
+    let directory = record.of(controller).expect("hierarchy").path();
+    std::fs::read_to_string(directory.join(file))
+        .expect("file")
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn an_update_applies_in_whatever_order_the_kernel_takes() {
+    if !is_v1() {
+        return;
+    }
+    let mut current = resources(r#"{"memory":{"limit":33554432,"swap":33554432}}"#);
+    let text = r#"{"memory":{"limit":33554432,"swap":33554432}}"#;
+    let cgroup = create(&plan("update", text));
+    for (limit, swap) in [
+        (67108864_u64, 134217728_u64),
+        (16777216, 16777216),
+        (50331648, 50331648),
+    ] {
+        let change = resources(&format!(
+            r#"{{"memory":{{"limit":{limit},"swap":{swap}}}}}"#
+        ));
+        let plan = plan_update(&current, &change, false).expect("plan");
+        cgroup::update(&cgroup.record, &plan).expect("update");
+        assert_eq!(
+            read(&cgroup.record, "memory", "memory.limit_in_bytes"),
+            limit.to_string()
+        );
+        assert_eq!(
+            read(&cgroup.record, "memory", "memory.memsw.limit_in_bytes"),
+            swap.to_string()
+        );
+        current = plan.resources;
+    }
+    cgroup::destroy(&cgroup.record).expect("destroy");
+}
+
+#[test]
+fn a_failed_update_changes_nothing() {
+    if !is_v1() {
+        return;
+    }
+    let cgroup = create(&plan(
+        "rollback",
+        r#"{"cpu":{"shares":512,"quota":20000},"pids":{"limit":7}}"#,
+    ));
+    let change =
+        resources(r#"{"cpu":{"shares":100,"quota":50000,"cpus":"4095"},"pids":{"limit":9}}"#);
+    let plan = plan_update(&Resources::default(), &change, false).expect("plan");
+    let error = cgroup::update(&cgroup.record, &plan).expect_err("no such CPU");
+    assert!(error.to_string().contains("cpuset.cpus"), "{error}");
+    assert_eq!(read(&cgroup.record, "cpu", "cpu.shares"), "512");
+    assert_eq!(read(&cgroup.record, "cpu", "cpu.cfs_quota_us"), "20000");
+    assert_eq!(read(&cgroup.record, "pids", "pids.max"), "7");
+    cgroup::destroy(&cgroup.record).expect("destroy");
+}
+
+#[test]
+fn statistics_tell_what_the_kernel_counts() {
+    let cgroup = create(&plan(
+        "stats",
+        r#"{"pids":{"limit":50},"memory":{"limit":67108864}}"#,
+    ));
+    let (shell, _) = enter(&cgroup, "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done");
+    let stats = cgroup::stats(&cgroup.record).expect("stats");
+    assert_eq!((stats.pids.current, stats.pids.limit), (1, 50));
+    assert_eq!(stats.memory.usage.limit, 67_108_864);
+    assert!(stats.memory.usage.usage > 0 && stats.memory.usage.max >= stats.memory.usage.usage);
+    assert!(stats.cpu.usage.total > 0);
+    assert!(!stats.cpuset.cpus.is_empty());
+    if is_v1() {
+        assert_eq!(stats.memory.raw["hierarchical_memory_limit"], 67_108_864);
+        let per_cpu: u64 = stats.cpu.usage.percpu.iter().sum();
+        assert!(per_cpu > 0 && !stats.cpu.usage.percpu_user.is_empty());
+    }
+    leave(shell);
+    cgroup::destroy(&cgroup.record).expect("destroy");
+}
+
+#[test]
+fn the_out_of_memory_killer_is_noticed() {
+    let cgroup = create(&plan(
+        "oom",
+        r#"{"memory":{"limit":8388608,"swap":8388608}}"#,
+    ));
+    let mut watch = OomWatch::new(&cgroup.record).expect("watch");
+    let (mut shell, _) = enter(&cgroup, "(x=a; while :; do x=$x$x; done); true");
+    let mut fds = [PollFd::new(watch.fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut fds, 5000_u16).expect("poll"), 1, "no event");
+    assert!(matches!(watch.news(), Ok(OomNews::Kills(1..))));
+    drop(shell.stdin.take());
+    shell.wait().expect("wait");
+    assert!(cgroup::oom_kills(&cgroup.record) > 0);
+    cgroup::destroy(&cgroup.record).expect("destroy");
 }

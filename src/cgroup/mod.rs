@@ -8,11 +8,19 @@ mod create;
 mod destroy;
 mod devices;
 mod directory;
+mod freezer;
+mod oom;
 mod pids;
+mod stats;
+mod update;
 
 pub use create::{create, survey};
 pub use destroy::destroy;
+pub use freezer::{FreezerState, freeze, freezer_state, signal_all, thaw};
+pub use oom::{OomNews, OomWatch, oom_kills};
 pub use pids::pids;
+pub use stats::{Stats, stats};
+pub use update::update;
 
 use crate::error::Result;
 use directory::Directory;

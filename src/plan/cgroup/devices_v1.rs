@@ -9,35 +9,67 @@ use super::{FileWrite, OnFailure, Write};
 use crate::error::{Error, Result};
 use oci::runtime::DeviceRule;
 
-/// What to write, in order.
+/// What to write for a new cgroup, in order.
 pub fn writes(rules: &[DeviceRule]) -> Result<Vec<Write>> {
-    let (allow_all, rules) = devices::effective(rules)?;
-    let mut writes = Vec::with_capacity(rules.len() + 1);
-    writes.push(match allow_all {
+    let (allow_all, _, lines) = exceptions(rules)?;
+    let first = match allow_all {
         // A new cgroup has its parent's rules. Where those are narrower the kernel refuses more.
-        true => FileWrite::new("devices.allow", "a")
-            .or(OnFailure::Warn)
-            .into(),
-        false => FileWrite::new("devices.deny", "a").into(),
-    });
-    let mut exceptions: Vec<Rule> = Vec::new();
-    for rule in rules {
-        let lines = match rule.allow == allow_all {
-            true => take_back(&mut exceptions, rule)?,
-            false => add(&mut exceptions, rule).into_iter().collect(),
-        };
-        let file = if rule.allow {
-            "devices.allow"
-        } else {
-            "devices.deny"
-        };
-        writes.extend(
-            lines
-                .iter()
-                .map(|line| FileWrite::new(file, render(line)).into()),
-        );
+        true => FileWrite::new("devices.allow", "a").or(OnFailure::Warn),
+        false => FileWrite::new("devices.deny", "a"),
+    };
+    Ok(std::iter::once(first.into())
+        .chain(lines.iter().map(line))
+        .collect())
+}
+
+/// What to write for a cgroup that has the old rules, without a moment in which what both allow is denied.
+pub fn transition(old: &[DeviceRule], new: &[DeviceRule]) -> Result<Vec<Write>> {
+    let (old_default, old, _) = exceptions(old)?;
+    let (new_default, present, _) = exceptions(new)?;
+    if old_default != new_default {
+        return writes(new);
     }
-    Ok(writes)
+    let without = |list: &[Rule], rule: &Rule| {
+        let same = list.iter().find(|r| same_devices(r, rule));
+        rule.access & !same.map_or(0, |r| r.access)
+    };
+    let part = |from: &[Rule], other: &[Rule], allow| {
+        let parts = from.iter().map(|r| Rule {
+            allow,
+            access: without(other, r),
+            ..*r
+        });
+        parts
+            .filter(|r| r.access != 0)
+            .map(|r| line(&r))
+            .collect::<Vec<_>>()
+    };
+    let mut lines = part(&present, &old, !new_default);
+    lines.extend(part(&old, &present, new_default));
+    Ok(lines)
+}
+
+/// The default, the exceptions to it in the end, and the lines that make them.
+fn exceptions(rules: &[DeviceRule]) -> Result<(bool, Vec<Rule>, Vec<Rule>)> {
+    let (allow_all, rules) = devices::effective(rules)?;
+    let mut exceptions: Vec<Rule> = Vec::new();
+    let mut lines = Vec::with_capacity(rules.len());
+    for rule in rules {
+        match rule.allow == allow_all {
+            true => lines.extend(take_back(&mut exceptions, rule)?),
+            false => lines.extend(add(&mut exceptions, rule)),
+        }
+    }
+    Ok((allow_all, exceptions, lines))
+}
+
+fn line(rule: &Rule) -> Write {
+    let file = if rule.allow {
+        "devices.allow"
+    } else {
+        "devices.deny"
+    };
+    FileWrite::new(file, render(rule)).into()
 }
 
 /// An exception's line, unless others say all of it already.

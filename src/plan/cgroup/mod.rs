@@ -9,11 +9,13 @@ mod devices_v1;
 mod display;
 mod mounts;
 mod path;
+mod update;
 mod v1;
 mod v2;
 
 pub use devices_bpf::Instruction;
 pub use mounts::cgroup_mounts;
+pub use update::{UpdatePlan, plan_update};
 
 use crate::error::Result;
 use crate::host::{CgroupLayout, Hierarchy, Host};

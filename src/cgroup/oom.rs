@@ -1,0 +1,136 @@
+//! Watching for the out-of-memory killer in a container's cgroup.
+
+use super::CgroupRecord;
+use super::directory::Directory;
+use crate::error::{Context, Error, Result};
+use nix::fcntl::OFlag;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// A watch; its fd is readable when something may have happened.
+#[derive(Debug)]
+pub struct OomWatch {
+    directory: Directory,
+    source: Source,
+    seen: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// v1: the kernel counts out-of-memory events into it.
+    EventFd(EventFd),
+    /// v2: `memory.events` changed.
+    Inotify(Inotify),
+}
+
+/// What a watch saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OomNews {
+    /// This many times since the last look.
+    Kills(u64),
+    /// The cgroup is gone.
+    CgroupGone,
+}
+
+impl OomWatch {
+    /// Begins to watch.
+    pub fn new(record: &CgroupRecord) -> Result<OomWatch> {
+        let found = record.of("memory");
+        let found =
+            found.ok_or_else(|| Error::new("the container has no memory cgroup to watch"))?;
+        let directory = Directory::open(found.path())?;
+        let source = match found.v2 {
+            true => watch_v2(&directory)?,
+            false => watch_v1(&directory)?,
+        };
+        let mut watch = OomWatch {
+            directory,
+            source,
+            seen: 0,
+        };
+        watch.seen = watch.count();
+        Ok(watch)
+    }
+
+    /// For `poll(2)`.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        match &self.source {
+            Source::EventFd(eventfd) => eventfd.as_fd(),
+            Source::Inotify(inotify) => inotify.as_fd(),
+        }
+    }
+
+    /// What happened since the last call; to be called when the fd is readable.
+    pub fn news(&mut self) -> Result<OomNews> {
+        match &self.source {
+            Source::EventFd(eventfd) => {
+                let events = eventfd.read().context("read the out-of-memory eventfd")?;
+                // KERNEL: the end of the cgroup counts as an event too.
+                match self.directory.path().exists() {
+                    true => Ok(OomNews::Kills(events)),
+                    false => Ok(OomNews::CgroupGone),
+                }
+            }
+            Source::Inotify(inotify) => {
+                inotify
+                    .read_events()
+                    .context("read inotify events of memory.events")?;
+                if !self.directory.path().exists() {
+                    return Ok(OomNews::CgroupGone);
+                }
+                let count = self.count();
+                let new = count.saturating_sub(self.seen);
+                self.seen = count;
+                Ok(OomNews::Kills(new))
+            }
+        }
+    }
+
+    fn count(&self) -> u64 {
+        match self.source {
+            Source::EventFd(_) => 0,
+            Source::Inotify(_) => kills(&self.directory),
+        }
+    }
+}
+
+/// How often the out-of-memory killer has struck in the container's cgroup.
+pub fn oom_kills(record: &CgroupRecord) -> u64 {
+    let directory = record
+        .of("memory")
+        .and_then(|d| Directory::open(d.path()).ok());
+    directory.map_or(0, |directory| kills(&directory))
+}
+
+/// v2 keeps the count in `memory.events`, v1 (4.13) in `memory.oom_control`.
+fn kills(directory: &Directory) -> u64 {
+    ["memory.events", "memory.oom_control"]
+        .iter()
+        .find_map(|file| {
+            let text = directory.read_present(file).ok()??;
+            text.lines()
+                .find_map(|l| l.strip_prefix("oom_kill ")?.parse().ok())
+        })
+        .unwrap_or(0)
+}
+
+fn watch_v1(directory: &Directory) -> Result<Source> {
+    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+    let eventfd = EventFd::from_value_and_flags(0, flags).context("eventfd")?;
+    let control = directory.open_file("memory.oom_control", OFlag::O_RDONLY)?;
+    let line = format!("{} {}", eventfd.as_raw_fd(), control.as_raw_fd());
+    directory.set("cgroup.event_control", &line)?;
+    Ok(Source::EventFd(eventfd))
+}
+
+fn watch_v2(directory: &Directory) -> Result<Source> {
+    let inotify =
+        Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).context("inotify_init")?;
+    let path = directory.path().join("memory.events");
+    let events = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_DELETE_SELF;
+    inotify
+        .add_watch(&path, events)
+        .context(format_args!("watch {}", path.display()))?;
+    Ok(Source::Inotify(inotify))
+}
