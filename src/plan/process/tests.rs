@@ -139,7 +139,7 @@ fn capability_sets_are_cut_to_what_the_kernel_takes() {
     let (bounding, op) =
         plan_capabilities(Some(&wanted), Grantable::of(&host(), false), &mut warnings);
     assert_eq!((bounding, op), (0, CapabilityOp::default()));
-    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert_eq!(
         plan_capabilities(None, Grantable::of(&host(), false), &mut warnings).1,
         CapabilityOp::default()
