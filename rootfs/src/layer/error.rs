@@ -82,7 +82,7 @@ pub enum Fault {
         limit: u64,
     },
     /// A system call failed.
-    #[error("{operation} {}: {errno:?}", Shown(.path))]
+    #[error("{operation} {}: {}", Shown(.path), symbol(*.errno))]
     System {
         /// The call and its telling arguments.
         operation: &'static str,
@@ -129,6 +129,11 @@ impl From<io::Error> for Fault {
             },
         }
     }
+}
+
+/// `ENOSPC`, not a number and not a sentence.
+fn symbol(errno: Errno) -> String {
+    format!("{:?}", nix::errno::Errno::from_raw(errno.raw_os_error()))
 }
 
 /// Bytes of a name, printable: control characters and invalid UTF-8 are escaped, long names cut.

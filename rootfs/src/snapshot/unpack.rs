@@ -197,28 +197,34 @@ impl Snapshots {
                 continue;
             }
             remove_dir(&work)?;
-            make_private(&work.join("fs"))?;
-            let below = self.lowers(&diff_ids[..at])?;
-            let fs = self.layer_dir(&diff_ids[at]).join("fs");
-            let record = self.layer_record(&diff_ids[at])?;
-            let below = if record.opaque_root {
-                Vec::new()
-            } else {
-                below
-            };
-            tie(
-                &diff_ids[at],
-                &self.loose_ends(&diff_ids[at])?,
-                &fs,
-                &below,
-                &work.join("fs"),
-            )?;
-            // Often there is nothing to say: below is nothing of that name. The directory alone tells that it was asked.
-            let _ = fs::remove_dir(work.join("fs"));
-            rustix::fs::syncfs(open_dir(&work)?).map_err(errno("sync", &self.root))?;
-            fs::rename(&work, &path).map_err(system("publish", &path))?;
+            let made = self
+                .make_seam(&diff_ids[..=at], &work)
+                .and_then(|()| fs::rename(&work, &path).map_err(system("publish", &path)));
+            if let Err(error) = made {
+                remove_dir(&work)?;
+                return Err(error);
+            }
         }
         Ok(())
+    }
+
+    /// Makes the seam of the topmost of these layers in `work`.
+    fn make_seam(&self, diff_ids: &[DiffId], work: &Path) -> Result<()> {
+        let Some((id, below)) = diff_ids.split_last() else {
+            return Ok(());
+        };
+        let seam = work.join("fs");
+        make_private(&seam)?;
+        let below = if self.layer_record(id)?.opaque_root {
+            Vec::new()
+        } else {
+            self.lowers(below)?
+        };
+        let layer = self.layer_dir(id).join("fs");
+        tie(id, &self.loose_ends(id)?, &layer, &below, &seam)?;
+        // Often there is nothing to say: below is nothing of that name. The directory alone tells that it was asked.
+        let _ = fs::remove_dir(&seam);
+        rustix::fs::syncfs(open_dir(work)?).map_err(errno("sync", &self.root))
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn size(what: &str, field: &[u8]) -> Result<u64, Fault> {
 
 fn octal(field: &[u8]) -> Option<i64> {
     let blank = |b: &u8| matches!(b, b' ' | 0);
-    let start = field.iter().position(|b| !blank(b)).unwrap_or(field.len());
+    let start = field.iter().position(|&b| b != b' ').unwrap_or(field.len());
     let digits = &field[start..];
     let end = digits.iter().position(blank).unwrap_or(digits.len());
     // What follows a terminator is ignored by some readers and refused by others.

@@ -121,7 +121,7 @@ impl<'l, R: BufRead> Archive<'l, R> {
             path,
             kind,
         };
-        self.begin_body(&entry.kind, stored)?;
+        self.begin_body(&entry.kind, stored, extension.size)?;
         self.lay_out(&mut entry, block, extension, stored)?;
         Ok(entry)
     }
@@ -168,11 +168,12 @@ impl<'l, R: BufRead> Archive<'l, R> {
         })
     }
 
-    /// Only files have bodies. A link's size is that of its target and no body follows; elsewhere readers differ.
-    fn begin_body(&mut self, kind: &Kind, stored: u64) -> Result<(), Fault> {
+    /// Only files have bodies. The size in a hard link's header is its target's and no body follows; elsewhere, and
+    /// for a PAX size, readers differ.
+    fn begin_body(&mut self, kind: &Kind, stored: u64, pax: Option<u64>) -> Result<(), Fault> {
         match kind {
             Kind::File => self.set_body(stored),
-            Kind::HardLink { .. } => Ok(()),
+            Kind::HardLink { .. } if pax.unwrap_or(0) == 0 => Ok(()),
             _ if stored == 0 => Ok(()),
             _ => Err(malformed("a body on an entry that is no file")),
         }
