@@ -65,27 +65,23 @@ impl FdListener {
     }
 }
 
-/// Reads until the sender closes; the descriptors come with the first part.
+/// Reads the one message, and its descriptors with it.
 fn receive(stream: &std::os::unix::net::UnixStream) -> (Vec<u8>, Vec<OwnedFd>) {
-    let (mut bytes, mut fds) = (Vec::new(), Vec::new());
-    let mut part = [0u8; 4096];
-    loop {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut slices = [IoSliceMut::new(&mut part)];
-        let received =
-            rustix::net::recvmsg(stream, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC);
-        let count = received.map(|message| message.bytes).unwrap_or(0);
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(received) = message {
-                fds.extend(received);
-            }
+    let mut fds = Vec::new();
+    let mut bytes = vec![0u8; 256 << 10];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut slices = [IoSliceMut::new(&mut bytes)];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let received = rustix::net::recvmsg(stream, &mut slices, &mut ancillary, flags);
+    let count = received.map(|message| message.bytes).unwrap_or(0);
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            fds.extend(received);
         }
-        if count == 0 {
-            return (bytes, fds);
-        }
-        bytes.extend_from_slice(&part[..count]);
     }
+    bytes.truncate(count);
+    (bytes, fds)
 }
 
 /// A console: the master of a container's terminal.
