@@ -18,6 +18,7 @@ mod log;
 mod man;
 mod matching;
 mod mounts;
+mod plan;
 mod ps;
 mod restore;
 mod run;
@@ -77,18 +78,11 @@ const VERBS: &[Verb] = &[
         ..verb!(exec)
     },
     verb!(features),
-    verb!(create),
-    verb!(delete),
-    Verb {
-        stop: Stop::Behind(1),
-        ..verb!(exec)
-    },
-    verb!(run),
-    verb!(start),
     verb!(kill),
     verb!(list),
     verb!(man),
     verb!(mounts),
+    verb!(plan),
     Verb {
         stop: Stop::Behind(0),
         ..verb!(ps)

@@ -74,21 +74,10 @@ impl<'o> Making<'o> {
         options: &'o CreateOptions,
         attached: bool,
     ) -> Result<Making<'o>> {
-        let inherited = inherited::of_caller(options.preserve_fds);
         let bundle = absolute(&options.bundle)?;
         let (json, spec) = read_config(&bundle, options.config_file.as_deref())?;
         let host = Host::probe()?;
-        let plan_options = plan::Options {
-            id: options.id.to_string(),
-            bundle,
-            no_pivot: options.no_pivot,
-            no_new_keyring: options.no_new_keyring,
-            inherited_fds: inherited.fds,
-            listen_fds: inherited.listen_fds,
-            notify_dir: None,
-            cgroup_manager: globals.cgroup_manager,
-            strict: globals.strict,
-        };
+        let plan_options = plan_options(globals, options, bundle);
         let plan = plan::plan(&spec, &host, &plan_options)?;
         Console::check(
             spec.process.as_ref(),
@@ -211,6 +200,39 @@ impl<'o> Making<'o> {
         }
         Ok(())
     }
+}
+
+/// What the command line says, as planning takes it.
+fn plan_options(globals: &Globals, options: &CreateOptions, bundle: PathBuf) -> plan::Options {
+    let inherited = inherited::of_caller(options.preserve_fds);
+    plan::Options {
+        id: options.id.to_string(),
+        bundle,
+        no_pivot: options.no_pivot,
+        no_new_keyring: options.no_new_keyring,
+        inherited_fds: inherited.fds,
+        listen_fds: inherited.listen_fds,
+        notify_dir: None,
+        cgroup_manager: globals.cgroup_manager,
+        strict: globals.strict,
+    }
+}
+
+/// What making the container would do: for `plan`, which needs no privileges and changes nothing. A container that
+/// only root can start is planned as for root.
+pub fn planned(globals: &Globals, options: &CreateOptions) -> Result<Plan> {
+    let bundle = absolute(&options.bundle)?;
+    let (_, spec) = read_config(&bundle, options.config_file.as_deref())?;
+    let mut host = Host::probe()?;
+    let linux = spec.linux.as_ref();
+    let kinds = linux
+        .iter()
+        .flat_map(|linux| &linux.namespaces)
+        .map(|namespace| namespace.kind.as_str());
+    if host.uid != 0 && !kinds.into_iter().any(|kind| kind == "user") {
+        host = host.as_root();
+    }
+    plan::plan(&spec, &host, &plan_options(globals, options, bundle))
 }
 
 fn open_namespace(join: &plan::JoinNamespace) -> Result<Join> {

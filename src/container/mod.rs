@@ -33,6 +33,7 @@ pub mod status;
 pub mod timestamp;
 
 pub use id::Id;
+pub use make::planned;
 pub use options::{CreateOptions, ExecOptions, Globals, UpdateOptions};
 pub use state::{Phase, Record, StateDir};
 pub use status::Status;

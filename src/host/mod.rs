@@ -56,6 +56,17 @@ impl Host {
         })
     }
 
+    /// The same host with its root as the caller, who may hold all that the bounding set leaves.
+    pub fn as_root(self) -> Host {
+        Host {
+            uid: 0,
+            gid: 0,
+            in_initial_userns: true,
+            capabilities: self.bounding,
+            ..self
+        }
+    }
+
     /// Whether the caller is the host's root: id 0, and not in a user namespace.
     pub fn is_privileged(&self) -> bool {
         self.uid == 0 && self.in_initial_userns
