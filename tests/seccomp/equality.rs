@@ -124,7 +124,7 @@ fn compare_number(
 }
 
 /// What each engine lists for each native architecture, and some that only libseccomp knows.
-const NATIVES: [&[Arch]; 13] = [
+const NATIVES: [&[Arch]; 15] = [
     &[Arch::X86_64, Arch::X86, Arch::X32],
     &[Arch::X86_64],
     &[Arch::X86_64, Arch::X86],
@@ -138,6 +138,8 @@ const NATIVES: [&[Arch]; 13] = [
     &[Arch::Parisc64, Arch::Parisc],
     &[Arch::Arm],
     &[Arch::X86],
+    &[Arch::X86, Arch::X32],
+    &[Arch::X86, Arch::X86_64, Arch::X32],
 ];
 
 #[test]

@@ -18,7 +18,7 @@ const LOG: u32 = 0x7ffc_0000;
 const ALLOW: u32 = 0x7fff_0000;
 
 const EPERM: u32 = 1;
-/// The kernel's table of errors that a filter can return ends here.
+/// A return value's data has 16 bits.
 const MAX_DATA: u32 = 0xffff;
 
 /// Action names and the kernel's return values.
@@ -70,7 +70,7 @@ pub(super) struct Profile {
     pub calls: Vec<(Syscall, u16)>,
     /// What calls refer to.
     pub rules: Vec<Rule>,
-    /// The newest known calls: every name of the profile, even those whose rule says nothing new.
+    /// Every known name of the profile, even where a rule says nothing new: the author knew of these calls.
     pub mentioned: Vec<Syscall>,
     /// `SECCOMP_FILTER_FLAG_*`.
     pub flags: u32,

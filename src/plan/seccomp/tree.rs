@@ -65,19 +65,23 @@ impl Forest {
         let stub = options.enosys_stub
             && !profile.permits_by_default()
             && profile.default != ERRNO | ENOSYS;
-        for arch in &profile.archs {
-            let x32 = profile.archs.contains(&Arch::X32);
+        let both = [Arch::X86_64, Arch::X32].map(|arch| profile.archs.contains(&arch)) == [true; 2];
+        for &arch in &profile.archs {
             let mut ranges = Vec::with_capacity(256);
             match arch {
-                Arch::X32 => continue,
-                Arch::X86_64 => {
-                    forest.cover(&mut ranges, 0, profile, Arch::X86_64, stub);
-                    match x32 {
-                        true => forest.cover(&mut ranges, X32_BIT, profile, Arch::X32, stub),
-                        false => forbid_x32(&mut ranges, profile.default),
-                    }
+                Arch::X32 if both => continue,
+                Arch::X32 => {
+                    push(&mut ranges, 0, Verdict::Return(KILL_THREAD));
+                    forest.cover(&mut ranges, X32_BIT, profile, Arch::X32, stub);
                 }
-                _ => forest.cover(&mut ranges, 0, profile, *arch, stub),
+                _ => forest.cover(&mut ranges, 0, profile, arch, stub),
+            }
+            match arch {
+                Arch::X86_64 if both => {
+                    forest.cover(&mut ranges, X32_BIT, profile, Arch::X32, stub);
+                }
+                Arch::X86_64 => forbid_x32(&mut ranges, profile.default),
+                _ => {}
             }
             forest.trees.push(Tree {
                 token: arch.token(),
@@ -135,14 +139,11 @@ impl Forest {
         );
     }
 
-    /// The first rule without conditions wins over everything; without one, the arguments decide.
+    /// The first rule that always holds wins over everything; without one, the arguments decide.
     fn verdict(&mut self, profile: &Profile, wide: bool, group: &[Entry]) -> Verdict {
         let mut branches = Vec::new();
         for entry in group {
             let rule = &profile.rules[usize::from(entry.rule)];
-            if rule.conditions.is_empty() && entry.selector.is_none() {
-                return Verdict::Return(rule.action);
-            }
             let conditions = effective(rule, wide, entry.selector);
             if conditions.is_empty() {
                 return Verdict::Return(rule.action);
