@@ -2,9 +2,10 @@
 //!
 //! [`runtime`] is the runtime specification's `config.json`; [`bundle`] makes one from an image. [`digest`], [`verify`],
 //! [`descriptor`], [`manifest`], [`image_config`], [`platform`] and [`reference`] are the image specification, pure.
-//! [`store`] is where images live, [`registry`] where they come from, [`transfer`] the way; only they do I/O.
+//! [`store`] is where images live, [`registry`] and [`archive`] where they come from, [`transfer`] the way; only they do I/O.
 //! Nothing here mounts, starts processes or needs `unsafe`.
 
+pub mod archive;
 pub mod bundle;
 pub mod descriptor;
 pub mod digest;

@@ -23,9 +23,10 @@ use crate::digest::Digest;
 use crate::error::{Context, Error, Kind, Result};
 use crate::manifest::{Document, MAX_MANIFEST_BYTES};
 use crate::progress::{Progress, Role};
-use crate::reference::Reference;
+use crate::reference::{self, Reference};
 use crate::spec;
-use crate::transfer::{Root, Source};
+use crate::store::Store;
+use crate::transfer::{self, LayerSink, Root, Source, Stored};
 use crate::verify::VerifyingReader;
 use body::ResumingBody;
 use endpoint::Endpoint;
@@ -80,6 +81,21 @@ pub struct Registry<'a> {
     endpoints: Vec<Endpoint>,
     /// Which endpoint had the image.
     chosen: AtomicUsize,
+}
+
+/// Pulls an image into the store, under the name that the reference has there.
+pub fn pull(
+    store: &Store,
+    reference: &Reference,
+    options: &Options,
+    how: &transfer::Options,
+    sink: &dyn LayerSink,
+    progress: &dyn Progress,
+) -> Result<Stored> {
+    let registry = Registry::new(reference, options, progress);
+    let name = reference::store_name(reference);
+    transfer::transfer(store, &registry, &name, how, sink, progress)
+        .context(format_args!("pull {reference}"))
 }
 
 const DOCUMENTS: [&str; 4] = [OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST];
@@ -141,12 +157,10 @@ impl Source for Registry<'_> {
     fn root(&self) -> Result<Root> {
         let wanted = self.reference.digest();
         let name = wanted.or(self.reference.tag()).unwrap_or("latest");
-        let (content_type, bytes) = self
-            .document(name)
-            .context(format_args!("pull {}", self.reference))?;
+        let (content_type, bytes) = self.document(name)?;
         let blob = Blob::of_bytes(&bytes);
         if let Some(digest) = wanted {
-            verify(&bytes, &digest.parse()?).context(format_args!("pull {}", self.reference))?;
+            verify(&bytes, &digest.parse()?)?;
         }
         let media_type = announced(&content_type, &bytes)?;
         let mut descriptor = blob.descriptor(&media_type)?;

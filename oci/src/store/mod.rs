@@ -12,6 +12,7 @@
 mod gc;
 mod ingest;
 mod lease;
+mod listing;
 mod lock;
 mod pin;
 mod refs;
@@ -19,6 +20,7 @@ mod refs;
 pub use gc::{Garbage, GcOptions};
 pub use ingest::{Begin, Ingest, Receiver};
 pub use lease::Lease;
+pub use listing::{Listed, Opened, Pruned};
 pub use refs::Image;
 pub(crate) use refs::SOURCE_INDEX;
 

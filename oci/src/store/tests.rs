@@ -317,6 +317,48 @@ fn a_name_moves_and_many_processes_write_it() {
     assert_eq!(check(&store), 9);
 }
 
+#[test]
+fn images_are_listed_removed_and_pruned() {
+    let (_dir, store) = store();
+    let one = add_image(&store, "b:1", b"one");
+    store.set_ref("a:1", &one).expect("names");
+    add_image(&store, "c:1", b"two");
+    let digest = Digest::try_from(one.digest()).expect("fits");
+    store.pin("web1", &digest).expect("pins");
+    let listed = store.list().expect("lists");
+    let names: Vec<_> = listed
+        .iter()
+        .filter_map(|line| line.name.as_deref())
+        .collect();
+    assert_eq!(names, ["a:1", "b:1", "c:1"]);
+    assert_eq!(
+        (listed[0].platform.as_str(), listed[0].layers),
+        ("linux/amd64", 1)
+    );
+    assert_eq!(listed[0].containers, ["web1"]);
+    assert_eq!(
+        store
+            .open_image("a:1")
+            .expect("opens")
+            .config
+            .diff_ids
+            .len(),
+        1
+    );
+
+    store.remove("a:1", false).expect("it has another name");
+    let error = store.remove("b:1", false).expect_err("is in use");
+    assert_eq!(error.kind(), Kind::Busy);
+    let pruned = store.prune(true).expect("prunes");
+    assert_eq!(
+        (pruned.names, pruned.garbage.blobs.len()),
+        (vec!["c:1".to_owned()], 3)
+    );
+    assert_eq!(store.remove("b:1", true).expect("removes").blobs, []);
+    store.unpin("web1").expect("unpins");
+    assert_eq!(store.prune(false).expect("prunes").garbage.blobs.len(), 3);
+}
+
 /// Not a test of its own: what the next test starts and kills. Adds, removes and collects without end.
 #[test]
 #[ignore = "started by kill_minus_nine_leaves_a_store"]
