@@ -8,7 +8,7 @@ use crate::bundle::{self, Bundle, Shape, Workload};
 use crate::machine;
 use crate::model::PeerInfo;
 use crate::options::Options;
-use crate::peers::{self, Kind, Peer};
+use crate::peers::{self, Kind, OURS, Peer};
 use crate::sample::Stopwatch;
 use std::cell::OnceCell;
 use std::ffi::OsStr;
@@ -86,6 +86,11 @@ impl Ground {
 
     pub fn oci_peers(&self) -> impl Iterator<Item = &Peer> {
         self.peers.iter().filter(|peer| peer.kind == Kind::Oci)
+    }
+
+    pub fn ours(&self) -> Option<PathBuf> {
+        let ours = self.peers.iter().find(|peer| peer.name == OURS);
+        ours.map(|peer| peer.program.clone())
     }
 
     /// Those that a quick run has time for, and in a full run all.

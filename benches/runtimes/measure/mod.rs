@@ -12,6 +12,7 @@ mod memory;
 mod proof;
 mod run;
 mod shapes;
+mod unpack;
 mod vm;
 
 use crate::ground::Ground;
@@ -87,6 +88,11 @@ pub const QUESTIONS: &[Question] = &[
         "system-calls",
         "system calls of run and of exec",
         effort::system_calls,
+    ),
+    question(
+        "unpack",
+        "unpack of a gzip image of 40 (full: 400) MiB",
+        unpack::gzip,
     ),
     question("binary-size", "the program's size", effort::size),
 ];
