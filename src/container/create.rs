@@ -2,11 +2,13 @@
 
 use super::console::Console;
 use super::make::Making;
+use super::own_binary;
 use super::options::{CreateOptions, Globals};
 use crate::error::{Context, Result};
 
 /// Everything but the user's process is done when this returns.
 pub fn create(globals: &Globals, options: &CreateOptions) -> Result<()> {
+    own_binary::protect()?;
     let id = &options.id;
     let making = Making::plan(globals, options, false).context(format_args!("create {id}"))?;
     let console = Console::open(

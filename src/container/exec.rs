@@ -3,7 +3,7 @@
 use super::console::{self, Console};
 use super::monitor::{self, Watched};
 use super::options::{ExecOptions, Globals};
-use super::{Id, Record, StateDir, Status, inherited, pid_file, seccomp_agent};
+use super::{Id, Record, StateDir, Status, inherited, own_binary, pid_file, seccomp_agent};
 use crate::cgroup::Cgroup;
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
@@ -18,6 +18,7 @@ use std::os::fd::OwnedFd;
 
 /// The process's exit code, 128 plus the signal where one ended it; 0 with `--detach`.
 pub fn exec(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> {
+    own_binary::protect()?;
     exec_named(globals, id, options).context(format_args!("exec in {id}"))
 }
 

@@ -21,6 +21,7 @@ pub mod mounts;
 mod namespace;
 mod net_device;
 pub mod options;
+pub mod own_binary;
 mod pid_file;
 pub mod processes;
 pub mod report;

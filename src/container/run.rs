@@ -4,12 +4,13 @@ use super::console::Console;
 use super::make::Making;
 use super::monitor::{self, Watched};
 use super::options::{CreateOptions, Globals};
-use super::{delete, start};
+use super::{delete, own_binary, start};
 use crate::error::{Context, Error, Result};
 use std::os::fd::AsFd;
 
 /// The process's exit code, 128 plus the signal where one ended it; 0 with `--detach`.
 pub fn run(globals: &Globals, options: &CreateOptions) -> Result<i32> {
+    own_binary::protect()?;
     run_named(globals, options).context(format_args!("run {}", options.id))
 }
 

@@ -18,6 +18,7 @@ pub mod bpf;
 pub mod clone;
 pub mod copy;
 pub mod credentials;
+pub mod exe;
 pub mod memory;
 pub mod mount;
 pub mod open;

@@ -19,6 +19,11 @@ impl TextArray {
         TextArray(pointers)
     }
 
+    /// The array, for the kernel.
+    pub fn as_ptr(&self) -> *const *const c_char {
+        self.0.as_ptr()
+    }
+
     /// Adds a text without growing the allocation: one spare place is kept for HOME. Async-signal-safe.
     pub fn push_spare(&mut self, text: &CStr) {
         if self.0.len() < self.0.capacity() {
