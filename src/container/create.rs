@@ -2,8 +2,8 @@
 
 use super::console::Console;
 use super::make::Making;
-use super::own_binary;
 use super::options::{CreateOptions, Globals};
+use super::own_binary;
 use crate::error::{Context, Result};
 
 /// Everything but the user's process is done when this returns.

@@ -19,10 +19,15 @@ pub fn protect() -> Result<()> {
         .or_else(|_| exe::sealed_copy())
         .context("make a read-only image of our own binary")?;
     let args: Vec<CString> = std::env::args_os().map(text).collect();
-    let env: Vec<CString> = std::env::vars_os().map(|(name, value)| text(joined(name, &value))).collect();
+    let env: Vec<CString> = std::env::vars_os()
+        .map(|(name, value)| text(joined(name, &value)))
+        .collect();
     let array = |texts: &[CString]| TextArray::new(texts.iter().map(CString::as_c_str));
     let errno = exe::exec_handle(&handle, &array(&args), &array(&env));
-    Err(Error::errno("execute a read-only image of our own binary", errno))
+    Err(Error::errno(
+        "execute a read-only image of our own binary",
+        errno,
+    ))
 }
 
 fn joined(mut name: OsString, value: &OsString) -> OsString {

@@ -19,8 +19,10 @@ pub fn is_protected() -> Result<bool> {
     // A copy in memory has no name, and seals instead of a mount.
     let named = open::own(open::open_at(libc::AT_FDCWD, SELF, libc::O_RDONLY, 0)?);
     // SAFETY: takes no pointers; a file that can't be sealed gives EINVAL.
-    Ok(unsafe { syscall!(SYS_fcntl, named.as_raw_fd(), libc::F_GET_SEALS) }
-        .is_ok_and(|seals| seals & i64::from(libc::F_SEAL_WRITE) != 0))
+    Ok(
+        unsafe { syscall!(SYS_fcntl, named.as_raw_fd(), libc::F_GET_SEALS) }
+            .is_ok_and(|seals| seals & i64::from(libc::F_SEAL_WRITE) != 0),
+    )
 }
 
 /// Whether the caller may write to the binary at all.
@@ -31,7 +33,10 @@ pub fn is_writable() -> bool {
 /// A read-only mount of our binary that is attached nowhere. KERNEL(5.12)
 pub fn read_only_mount() -> Result<OwnedFd> {
     let tree = open::own(mount::clone_tree(libc::AT_FDCWD, SELF, false, false)?);
-    let change = AttributeChange { set: attribute::RDONLY, ..AttributeChange::default() };
+    let change = AttributeChange {
+        set: attribute::RDONLY,
+        ..AttributeChange::default()
+    };
     mount::set_attributes(tree.as_raw_fd(), change).map(|()| tree)
 }
 
@@ -39,7 +44,8 @@ pub fn read_only_mount() -> Result<OwnedFd> {
 pub fn sealed_copy() -> Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     // SAFETY: the name is NUL-terminated.
-    let copy = open::own(unsafe { syscall!(SYS_memfd_create, c"crun-lite".as_ptr(), flags) }? as i32);
+    let copy =
+        open::own(unsafe { syscall!(SYS_memfd_create, c"crun-lite".as_ptr(), flags) }? as i32);
     let own = open::own(open::open_at(libc::AT_FDCWD, SELF, libc::O_RDONLY, 0)?);
     super::copy::content(own.as_raw_fd(), copy.as_raw_fd())?;
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
