@@ -29,6 +29,7 @@ pub fn survey(plan: &CgroupPlan) -> CgroupRecord {
     });
     CgroupRecord {
         directories: directories.collect(),
+        scope: None,
     }
 }
 
@@ -65,7 +66,7 @@ fn add_directory(
         }
         directory => directory?,
     };
-    if record.kept_levels == record.depth() {
+    if record.kept_levels == record.depth() && !plan.joined {
         refuse_if_in_use(&directory, record)?;
     }
     for write in &plan.writes {

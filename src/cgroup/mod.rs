@@ -12,6 +12,7 @@ mod freezer;
 mod oom;
 mod pids;
 mod stats;
+mod systemd;
 mod update;
 
 pub use create::{create, survey};
@@ -20,6 +21,7 @@ pub use freezer::{FreezerState, freeze, freezer_state, signal_all, thaw};
 pub use oom::{OomNews, OomWatch, oom_kills};
 pub use pids::pids;
 pub use stats::{Stats, stats};
+pub use systemd::{ScopeRecord, create_scope};
 pub use update::update;
 
 use crate::error::Result;
@@ -34,6 +36,9 @@ use std::path::PathBuf;
 pub struct CgroupRecord {
     /// One directory a hierarchy.
     pub directories: Vec<DirectoryRecord>,
+    /// The scope, where systemd made the cgroup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<ScopeRecord>,
 }
 
 /// The container's directory in one hierarchy.

@@ -27,6 +27,7 @@ pub fn update(record: &CgroupRecord, plan: &UpdatePlan) -> Result<Vec<String>> {
             apply(directory, write, &mut warnings).map_err(|e| explain(directory, write, e))?;
             done.extend(before.into_iter().map(|undo| (directory, undo)));
         }
+        super::systemd::update_scope(record, plan)?;
         match &plan.device_program {
             Some(program) => devices::replace(&open(record, "devices")?, program.as_deref()),
             None => Ok(()),

@@ -135,12 +135,37 @@ fn render(rule: &Rule) -> String {
         Kind::Block => 'b',
     };
     let number = |n: Option<u32>| n.map_or("*".into(), |n| n.to_string());
-    let letters = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')];
-    let access = letters.iter().filter(|(bit, _)| rule.access & bit != 0);
-    let access: String = access.map(|(_, letter)| *letter).collect();
     format!(
-        "{kind} {}:{} {access}",
+        "{kind} {}:{} {}",
         number(rule.major),
-        number(rule.minor)
+        number(rule.minor),
+        letters(rule.access)
     )
+}
+
+/// What is allowed in the end, as systemd names devices; `true` where everything is.
+pub fn final_rules(rules: &[DeviceRule]) -> Result<(bool, Vec<(String, String)>)> {
+    let (allow_all, exceptions, _) = exceptions(rules)?;
+    let entries = exceptions.iter().map(|rule| {
+        let kind = match rule.kind {
+            Kind::Char => "char",
+            Kind::Block => "block",
+        };
+        let device = match (rule.major, rule.minor) {
+            (Some(major), Some(minor)) => format!("/dev/{kind}/{major}:{minor}"),
+            (Some(major), None) => format!("{kind}-{major}"),
+            (None, _) => format!("{kind}-*"),
+        };
+        (device, letters(rule.access))
+    });
+    Ok((allow_all, entries.collect()))
+}
+
+fn letters(access: u8) -> String {
+    let letters = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')];
+    letters
+        .iter()
+        .filter(|(bit, _)| access & bit != 0)
+        .map(|(_, letter)| *letter)
+        .collect()
 }

@@ -5,6 +5,12 @@ use std::fmt;
 
 impl fmt::Display for CgroupPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(scope) = &self.systemd {
+            writeln!(f, "systemd scope {} in {}", scope.scope, scope.slice)?;
+            for (name, value) in &scope.properties {
+                writeln!(f, "  {name} = {value:?}")?;
+            }
+        }
         self.directories
             .iter()
             .try_for_each(|directory| write!(f, "{directory}"))?;

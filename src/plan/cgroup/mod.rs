@@ -7,14 +7,18 @@ mod devices;
 mod devices_bpf;
 mod devices_v1;
 mod display;
+mod gvariant;
 mod mounts;
 mod path;
+mod systemd;
 mod update;
 mod v1;
 mod v2;
 
 pub use devices_bpf::Instruction;
+pub use gvariant::Value;
 pub use mounts::cgroup_mounts;
+pub use systemd::{SystemdPlan, limits as systemd_limits};
 pub use update::{UpdatePlan, plan_update};
 
 use crate::error::Result;
@@ -25,11 +29,13 @@ use path::container_path;
 use std::path::{Path, PathBuf};
 
 /// Where a container's processes are put and what limits them. Empty where nobody makes cgroups.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CgroupPlan {
     /// One directory a hierarchy: the container is in a cgroup of its own everywhere, since engines find it by
     /// `/proc/PID/cgroup`.
     pub directories: Vec<DirectoryPlan>,
+    /// The scope that systemd is asked for; the directories are then its cgroup's.
+    pub systemd: Option<SystemdPlan>,
     /// What the author should know but what stops nothing.
     pub warnings: Vec<String>,
 }
@@ -49,6 +55,8 @@ pub struct DirectoryPlan {
     pub device_program: Option<Vec<Instruction>>,
     /// A directory that can't be made is done without, unless something must be written there: rootless rules.
     pub optional: bool,
+    /// The container is in it already: systemd made it.
+    pub joined: bool,
     /// v2: the host's user id that owns the delegated files. SPEC(config-linux.md#cgroup-ownership)
     pub owner: Option<u32>,
 }
@@ -151,12 +159,40 @@ pub fn plan_cgroup(spec: &Spec, host: &Host, options: &Options) -> Result<Cgroup
     let none = Resources::default();
     let linux = spec.linux.as_ref();
     let resources = linux.and_then(|l| l.resources.as_ref()).unwrap_or(&none);
+    if options.cgroup_manager == CgroupManager::Systemd {
+        return plan_scope(spec, resources, host, &options.id);
+    }
     let wish = linux.map_or("", |l| l.cgroups_path.as_str());
-    let place = |own: &str, v2| container_path(wish, &options.id, own, v2);
+    plan_directories(spec, resources, host, &|own, v2| {
+        container_path(wish, &options.id, own, v2)
+    })
+}
+
+/// With systemd: the scope, and the directories where it will be.
+fn plan_scope(spec: &Spec, resources: &Resources, host: &Host, id: &str) -> Result<CgroupPlan> {
+    let scope = systemd::plan(spec, resources, host, id)?;
+    let path = scope.path(own_cgroup(host, ""), host.uid)?;
+    let mut plan = plan_directories(spec, resources, host, &|_, _| Ok(path.clone()))?;
+    for directory in &mut plan.directories {
+        if let HierarchyKind::V2 { required, wanted } = &mut directory.hierarchy {
+            // Enabling controllers is systemd's business: the scope has them all by `Delegate`.
+            (*required, *wanted) = (Vec::new(), Vec::new());
+        }
+    }
+    plan.systemd = Some(scope);
+    Ok(plan)
+}
+
+fn plan_directories(
+    spec: &Spec,
+    resources: &Resources,
+    host: &Host,
+    place: &dyn Fn(&str, bool) -> Result<String>,
+) -> Result<CgroupPlan> {
     match &host.cgroups {
         CgroupLayout::None => Ok(CgroupPlan {
-            directories: Vec::new(),
             warnings: vec!["no cgroup file system is mounted: the container has no limits".into()],
+            ..CgroupPlan::default()
         }),
         CgroupLayout::V2 { mount, controllers } => {
             let path = place(own_cgroup(host, ""), true)?;

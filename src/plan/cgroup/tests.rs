@@ -4,6 +4,7 @@ mod devices;
 mod mounts;
 mod paths;
 mod resources;
+mod systemd;
 mod update;
 
 use super::*;

@@ -35,6 +35,7 @@ pub fn plan(
     Ok(CgroupPlan {
         directories,
         warnings: limits.warnings,
+        systemd: None,
     })
 }
 
@@ -50,6 +51,7 @@ fn directory(hierarchy: &Hierarchy, path: String, rootless: bool) -> DirectoryPl
         device_program: None,
         optional: rootless,
         owner: None,
+        joined: false,
     }
 }
 

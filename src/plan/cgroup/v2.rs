@@ -42,6 +42,7 @@ pub fn plan(
     Ok(CgroupPlan {
         directories: vec![directory],
         warnings: limits.warnings,
+        systemd: None,
     })
 }
 
@@ -58,6 +59,7 @@ pub fn bare_directory(host: &Host, mount: &Path, path: String) -> DirectoryPlan 
         device_program: None,
         optional: is_rootless(host),
         owner: None,
+        joined: false,
     }
 }
 
@@ -229,7 +231,7 @@ pub(super) fn swap_max(limit: Option<i64>, both: Option<i64>) -> Result<Option<i
 }
 
 /// 10 to 1000 becomes 1 to 10000.
-fn io_weight(weight: u16) -> u64 {
+pub(super) fn io_weight(weight: u16) -> u64 {
     1 + u64::from(weight.max(10) - 10) * 9999 / 990
 }
 
