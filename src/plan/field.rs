@@ -27,3 +27,19 @@ pub(super) fn by_name<T: Copy>(
         _ => invalid(at, format_args!("{name:?} is not {what}")),
     })
 }
+
+/// The path of a kernel parameter below /proc/sys. As sysctl(8) has it, whichever of `.` and `/` comes first separates,
+/// and the other one stands for it inside a name: `net.ipv4.conf.eth0/100.forwarding`.
+pub(super) fn parameter_path(name: &str) -> String {
+    match name.find(['.', '/']) {
+        Some(first) if name.as_bytes()[first] == b'.' => {
+            let swap = |character| match character {
+                '.' => '/',
+                '/' => '.',
+                other => other,
+            };
+            name.chars().map(swap).collect()
+        }
+        _ => name.to_owned(),
+    }
+}

@@ -124,14 +124,8 @@ impl<'p> Planner<'p> {
     /// SPEC(config.md#root) SPEC(config-linux.md#rootfs-mount-propagation)
     fn root(&mut self) -> Result<()> {
         if self.namespaces.has(libc::CLONE_NEWNS) {
-            let (flag, _) =
-                propagation(&self.linux.rootfs_propagation).unwrap_or((libc::MS_SLAVE, true));
-            // A root that shall send its mounts to its peers keeps them, all others only listen.
-            let flag = if flag == libc::MS_SHARED {
-                libc::MS_SHARED
-            } else {
-                libc::MS_SLAVE
-            };
+            // Never shared, whatever the root becomes later: our mounts would appear on the host, in its peer groups.
+            let flag = libc::MS_SLAVE;
             self.push(Step::TreePropagation { flag });
         }
         let path = text("root.path", self.rootfs.as_os_str().as_bytes())?;
@@ -325,12 +319,7 @@ impl<'p> Planner<'p> {
     fn kernel_parameters(&mut self) -> Result<()> {
         for (key, value) in &self.linux.sysctl {
             let at = format!("linux.sysctl[{key:?}]");
-            // A name with slashes is a path already: interface names may hold dots.
-            let below = if key.contains('/') {
-                key.clone()
-            } else {
-                key.replace('.', "/")
-            };
+            let below = super::field::parameter_path(key);
             let path = text(&at, format!("sys/{below}").as_bytes())?;
             let value = text(&at, value.as_bytes())?;
             self.push(Step::Sysctl { path, value });
@@ -640,9 +629,15 @@ pub fn hook_ops(at: &str, hooks: &[Hook]) -> Result<Vec<HookOp>> {
         each.collect::<Result<Vec<_>>>()
     };
     let ops = hooks.iter().enumerate().map(|(index, hook)| {
+        let path = text(&format!("{at}[{index}].path"), hook.path.as_bytes())?;
+        let mut args = texts(index, "args", &hook.args)?;
+        if args.is_empty() {
+            // COMPAT(runc, crun): no program gets along without its own name.
+            args.push(path.clone());
+        }
         Ok(HookOp {
-            path: text(&format!("{at}[{index}].path"), hook.path.as_bytes())?,
-            args: texts(index, "args", &hook.args)?,
+            path,
+            args,
             env: texts(index, "env", &hook.env)?,
             timeout_ms: hook
                 .timeout

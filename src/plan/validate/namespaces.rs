@@ -1,6 +1,7 @@
 //! SPEC(config-linux.md#namespaces), and every setting that would reach the host without its namespace.
 
 use super::{Findings, Subject, duplicate, id_ranges};
+use crate::plan::field::parameter_path;
 use std::collections::HashSet;
 
 const TYPES: [&str; 8] = [
@@ -112,10 +113,7 @@ const IPC_PARAMETERS: [&str; 11] = [
 /// SPEC(config-linux.md#sysctl): only parameters that a namespace of the container's own holds.
 pub(super) fn sysctls(subject: &Subject<'_>, findings: &mut Findings) {
     for name in subject.linux.sysctl.keys() {
-        let path = match name.find(['.', '/']) {
-            Some(first) if name.as_bytes()[first] == b'/' => name.clone(),
-            _ => name.replace('.', "/"),
-        };
+        let path = parameter_path(name);
         if let Some(problem) = sysctl_problem(&path, subject) {
             findings.refuse(format_args!("linux.sysctl[{name:?}]"), problem);
         }

@@ -71,7 +71,7 @@ pub(super) fn environment(subject: &Subject<'_>, findings: &mut Findings) {
         return;
     };
     for (index, variable) in process.env.iter().enumerate() {
-        if !variable.find('=').is_some_and(|at| at > 0) {
+        if variable.find('=').is_none_or(|at| at == 0) {
             findings.refuse(
                 format_args!("process.env[{index}]"),
                 format_args!("{variable:?} is not NAME=VALUE"),

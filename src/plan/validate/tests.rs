@@ -374,3 +374,23 @@ fn a_long_list_is_judged_in_no_time() {
         .collect();
     assert!(judged(&with("/process/rlimits", json!(limits)), false).is_err());
 }
+
+#[test]
+fn a_parameter_is_found_by_either_spelling() {
+    use crate::plan::field::parameter_path;
+    let table = [
+        ("net.ipv4.ip_forward", "net/ipv4/ip_forward"),
+        (
+            "net/ipv4/conf/eth0.100/forwarding",
+            "net/ipv4/conf/eth0.100/forwarding",
+        ),
+        (
+            "net.ipv4.conf.eth0/100.forwarding",
+            "net/ipv4/conf/eth0.100/forwarding",
+        ),
+        ("x", "x"),
+    ];
+    for (name, path) in table {
+        assert_eq!(parameter_path(name), path);
+    }
+}
