@@ -31,12 +31,7 @@ fn refuse(t: &Sandbox, rows: &[Row]) {
         let bundle = change(t.bundle().args(&["/bin/true"]));
         let output = t.run(&bundle);
         let named = output.stderr.contains(path);
-        let lines = output
-            .stderr
-            .lines()
-            .filter(|line| !line.starts_with("hint:") && !line.contains("level=warn"))
-            .count();
-        if output.status.code() != Some(1) || !named || lines != 1 {
+        if output.status.code() != Some(1) || !named || output.error_lines() != 1 {
             problems.push(format!("{path}: {output}"));
         }
         if !t.state_entries().is_empty() {

@@ -106,17 +106,22 @@ impl Output {
         failed
     }
 
+    /// How many lines of standard error are neither a hint nor a warning.
+    pub fn error_lines(&self) -> usize {
+        let is_error = |line: &&str| {
+            !line.starts_with("hint:")
+                && !line.contains("level=warn")
+                && !line.contains(" warning: ")
+        };
+        self.stderr.lines().filter(is_error).count()
+    }
+
     /// Demands exit code 1 and one line of error that has each of the texts; a line of hint may follow.
     #[track_caller]
     pub fn refused_with(self, texts: &[&str]) -> Self {
         let failed = self.fails_with(texts);
         assert_eq!(failed.code(), 1, "{failed}");
-        let lines = failed
-            .stderr
-            .lines()
-            .filter(|line| !line.starts_with("hint:") && !line.contains("level=warn"))
-            .count();
-        assert_eq!(lines, 1, "want one line of error: {failed}");
+        assert_eq!(failed.error_lines(), 1, "want one line of error: {failed}");
         assert!(
             failed.stderr.to_lowercase().contains("error"),
             "the line should contain the word error: {failed}"
