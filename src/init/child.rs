@@ -89,6 +89,9 @@ impl<'c, 'p> Child<'c, 'p> {
 impl Child<'_, '_> {
     /// Before the first step: nothing inherited may change what the steps do.
     fn begin(&mut self) -> Result {
+        for &fd in &self.prepared.fds.parents_own {
+            sys::open::close(fd);
+        }
         sys::process::set_umask(0);
         // The caller's terminal and its signals are not the container's; a leader already has its own.
         let _ = sys::process::new_session();

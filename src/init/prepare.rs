@@ -82,6 +82,9 @@ pub struct ChildFds {
     pub mounts: Vec<RawFd>,
     /// User namespaces of idmapped mounts, by order of the steps that need one.
     pub id_maps: Vec<RawFd>,
+    /// What only the parent may hold: its end of the protocol and its lock. The child closes them first, so that a
+    /// parent that is killed leaves neither behind.
+    pub parents_own: Vec<RawFd>,
 }
 
 impl ChildFds {
@@ -101,6 +104,7 @@ impl Default for ChildFds {
             start: -1,
             mounts: Vec::new(),
             id_maps: Vec::new(),
+            parents_own: Vec::new(),
         }
     }
 }
