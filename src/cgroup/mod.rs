@@ -20,7 +20,7 @@ pub use destroy::destroy;
 pub use freezer::{FreezerState, freeze, freezer_state, signal_all, thaw};
 pub use oom::{OomNews, OomWatch, oom_kills};
 pub use pids::pids;
-pub use stats::{Stats, stats};
+pub use stats::{NetworkInterface, Stats, stats};
 pub use systemd::{ScopeRecord, create_scope};
 pub use update::update;
 

@@ -1,18 +1,58 @@
 //! `events`: a container's statistics, once or as a stream of one JSON object a line.
 
 use super::argument::{self, flag, option, text};
-use crate::container::Globals;
+use super::print;
+use crate::container::events::{self, Event, Stats};
+use crate::container::{Globals, Id};
 use crate::error::{Error, Result};
 use clap::{ArgMatches, Command};
+use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
+
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 
 pub fn command() -> Command {
     Command::new("events")
         .about("print a container's events and statistics")
-        .arg(option("interval", "DURATION", "time between statistics, as 5s or 1m30s (default: 5s)"))
+        .arg(option(
+            "interval",
+            "DURATION",
+            "time between statistics, as 5s or 1m30s (default: 5s)",
+        ))
         .arg(flag("stats", "print the statistics once"))
         .arg(argument::container_id())
+}
+
+pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
+    let id = argument::id(matches)?;
+    if matches.get_flag("stats") {
+        print_stats(&id, &events::stats(globals, &id)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let interval = text(matches, "interval")?
+        .map(|text| duration(&text))
+        .transpose()?;
+    events::watch(
+        globals,
+        &id,
+        interval.unwrap_or(DEFAULT_INTERVAL),
+        &mut |event| match event {
+            Event::Stats(stats) => print_stats(&id, &stats),
+            Event::Oom => print(&line(&json!({"type": "oom", "id": id.as_str()}))),
+        },
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_stats(id: &Id, stats: &Stats) -> Result<()> {
+    print(&line(
+        &json!({"type": "stats", "id": id.as_str(), "data": stats}),
+    ))
+}
+
+fn line(event: &Value) -> String {
+    format!("{event}\n")
 }
 
 /// A Go duration: `5s`, `1m30s`, `1.5h`, `100ms`. COMPAT(youki): a bare number is seconds.
@@ -24,11 +64,16 @@ fn duration(text: &str) -> Result<Duration> {
     let mut total = 0.0;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(nonsense)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(nonsense)?;
         let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let letters = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
         let (unit, next) = after.split_at(letters);
-        total += number.parse::<f64>().map_err(|_| nonsense())? * seconds_in(unit).ok_or_else(nonsense)?;
+        total += number.parse::<f64>().map_err(|_| nonsense())?
+            * seconds_in(unit).ok_or_else(nonsense)?;
         rest = next;
     }
     match Duration::try_from_secs_f64(total) {
@@ -62,7 +107,11 @@ mod tests {
             ("1.5h", 5_400_000),
             ("7", 7_000),
         ] {
-            assert_eq!(duration(text).unwrap(), Duration::from_millis(milliseconds), "{text}");
+            assert_eq!(
+                duration(text).unwrap(),
+                Duration::from_millis(milliseconds),
+                "{text}"
+            );
         }
         for text in ["", "s", "5x", "-5s", "0s", "0", "5s5", "1e400h"] {
             assert!(duration(text).is_err(), "{text}");

@@ -8,6 +8,7 @@ mod checkpoint;
 mod completion;
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod globals;
@@ -18,13 +19,16 @@ mod log;
 mod man;
 mod matching;
 mod mounts;
+mod pause;
 mod plan;
 mod ps;
 mod restore;
+mod resume;
 mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 mod version;
 mod words;
 
@@ -72,6 +76,7 @@ const VERBS: &[Verb] = &[
     verb!(completion),
     verb!(create),
     verb!(delete),
+    verb!(events),
     Verb {
         stop: Stop::Before(1),
         failure: EXEC_FAILURE,
@@ -82,16 +87,19 @@ const VERBS: &[Verb] = &[
     verb!(list),
     verb!(man),
     verb!(mounts),
+    verb!(pause),
     verb!(plan),
     Verb {
         stop: Stop::Behind(0),
         ..verb!(ps)
     },
     verb!(restore),
+    verb!(resume),
     verb!(run),
     verb!(spec),
     verb!(start),
     verb!(state),
+    verb!(update),
 ];
 
 /// A failed command: what to say, and the exit code.

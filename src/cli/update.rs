@@ -14,24 +14,72 @@ pub fn command() -> Command {
     Command::new("update")
         .about("change a container's limits")
         .arg(option("resources", "FILE", "limits in JSON; - is stdin").short('r'))
-        .arg(option("blkio-weight", "WEIGHT", "block I/O weight, 10 to 1000"))
+        .arg(option(
+            "blkio-weight",
+            "WEIGHT",
+            "block I/O weight, 10 to 1000",
+        ))
         .arg(option("cpu-period", "MICROSECONDS", "period of the quota"))
-        .arg(option("cpu-quota", "MICROSECONDS", "run time a period; -1 for no limit"))
-        .arg(option("cpu-burst", "MICROSECONDS", "run time that may be saved up"))
-        .arg(option("cpu-rt-period", "MICROSECONDS", "period of the real-time run time"))
-        .arg(option("cpu-rt-runtime", "MICROSECONDS", "real-time run time a period"))
+        .arg(option(
+            "cpu-quota",
+            "MICROSECONDS",
+            "run time a period; -1 for no limit",
+        ))
+        .arg(option(
+            "cpu-burst",
+            "MICROSECONDS",
+            "run time that may be saved up",
+        ))
+        .arg(option(
+            "cpu-rt-period",
+            "MICROSECONDS",
+            "period of the real-time run time",
+        ))
+        .arg(option(
+            "cpu-rt-runtime",
+            "MICROSECONDS",
+            "real-time run time a period",
+        ))
         .arg(option("cpu-share", "SHARES", "weight against other containers").alias("cpu-shares"))
-        .arg(option("cpu-idle", "0|1", "whether it only runs when nobody else wants to"))
+        .arg(option(
+            "cpu-idle",
+            "0|1",
+            "whether it only runs when nobody else wants to",
+        ))
         .arg(option("cpuset-cpus", "LIST", "CPUs it may run on"))
         .arg(option("cpuset-mems", "LIST", "memory nodes it may use"))
         .arg(option("kernel-memory", "BYTES", "kernel memory; obsolete"))
-        .arg(option("kernel-memory-tcp", "BYTES", "kernel memory of TCP buffers; cgroup v1"))
-        .arg(option("memory", "BYTES", "memory, as 64m or -1 for no limit"))
-        .arg(option("memory-reservation", "BYTES", "memory that is left to it under pressure"))
-        .arg(option("memory-swap", "BYTES", "memory and swap together; -1 for no limit"))
+        .arg(option(
+            "kernel-memory-tcp",
+            "BYTES",
+            "kernel memory of TCP buffers; cgroup v1",
+        ))
+        .arg(option(
+            "memory",
+            "BYTES",
+            "memory, as 64m or -1 for no limit",
+        ))
+        .arg(option(
+            "memory-reservation",
+            "BYTES",
+            "memory that is left to it under pressure",
+        ))
+        .arg(option(
+            "memory-swap",
+            "BYTES",
+            "memory and swap together; -1 for no limit",
+        ))
         .arg(option("pids-limit", "N", "processes; -1 for no limit"))
-        .arg(option("l3-cache-schema", "SCHEMA", "Intel RDT cache schema"))
-        .arg(option("mem-bw-schema", "SCHEMA", "Intel RDT memory bandwidth schema"))
+        .arg(option(
+            "l3-cache-schema",
+            "SCHEMA",
+            "Intel RDT cache schema",
+        ))
+        .arg(option(
+            "mem-bw-schema",
+            "SCHEMA",
+            "Intel RDT memory bandwidth schema",
+        ))
         .arg(argument::container_id())
 }
 
@@ -65,6 +113,12 @@ fn read(file: &Path) -> Result<Resources> {
         .take(MAX_CONFIG_BYTES)
         .read_to_end(&mut json)
         .context(format_args!("read {}", file.display()))?;
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    if !is_object {
+        // A list would be read as the fields in their order.
+        let problem = format!("resources in {}: want a JSON object", file.display());
+        return Err(Error::new(problem));
+    }
     oci::runtime::parse(&json)
         .map_err(|error| Error::new(format!("resources in {}: {error}", file.display())))
 }
@@ -78,7 +132,10 @@ fn lay_over(resources: &mut Resources, matches: &ArgMatches) -> Result<()> {
         resources.pids = Some(Pids { limit: Some(limit) });
     }
     if let Some(weight) = number(matches, "blkio-weight")? {
-        resources.block_io.get_or_insert_with(BlockIo::default).weight = Some(weight);
+        resources
+            .block_io
+            .get_or_insert_with(BlockIo::default)
+            .weight = Some(weight);
     }
     Ok(())
 }
@@ -130,7 +187,11 @@ fn bytes(text: &str) -> Option<i64> {
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = unit.trim_start().to_ascii_lowercase();
-    let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit) {
+    let power = match unit
+        .strip_suffix("ib")
+        .or(unit.strip_suffix('b'))
+        .unwrap_or(&unit)
+    {
         "" => 0,
         "k" => 1,
         "m" => 2,
@@ -186,7 +247,11 @@ mod tests {
     #[test]
     fn flags_are_laid_over_the_file() {
         let file = std::env::temp_dir().join(format!("crun-lite-update-{}", std::process::id()));
-        std::fs::write(&file, r#"{"memory":{"limit":5,"swap":9},"pids":{"limit":7}}"#).unwrap();
+        std::fs::write(
+            &file,
+            r#"{"memory":{"limit":5,"swap":9},"pids":{"limit":7}}"#,
+        )
+        .unwrap();
         let file_word = format!("--resources={}", file.display());
         let updated = parse(&[&file_word, "--memory=1k", "--cpu-quota=-1", "c1"]).unwrap();
         std::fs::remove_file(&file).unwrap();

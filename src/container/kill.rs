@@ -3,6 +3,7 @@
 use super::signal::Signal;
 use super::status::is_alive;
 use super::{Globals, Id, Record, StateDir, Status, processes};
+use crate::cgroup::{self, FreezerState};
 use crate::error::{Context, Error, Result};
 use crate::sys::clone::{pidfd_open, pidfd_send_signal};
 use nix::errno::Errno;
@@ -28,11 +29,9 @@ pub fn kill(globals: &Globals, id: &Id, signal: Signal, whom: Whom) -> Result<()
     let alive = Status::of(&record, &dir).has_process();
     let done = match whom {
         Whom::All => kill_all(&record, signal, alive),
-        Whom::Init if alive => kill_init(&record, signal).and_then(|()| {
-            match signal == Signal::KILL && !has_own_pid_namespace(&dir) {
-                true => kill_all(&record, signal, true),
-                false => Ok(()),
-            }
+        Whom::Init if alive => kill_init(&record, signal).and_then(|()| match signal {
+            Signal::KILL => finish_kill(&dir, &record),
+            _ => Ok(()),
         }),
         Whom::Init => Err(not_running()),
     };
@@ -42,6 +41,18 @@ pub fn kill(globals: &Globals, id: &Id, signal: Signal, whom: Whom) -> Result<()
 /// COMPAT(containerd): it takes this text for "not found".
 fn not_running() -> Error {
     Error::new("container not running")
+}
+
+/// What SIGKILL to init doesn't do by itself.
+fn finish_kill(dir: &StateDir, record: &Record) -> Result<()> {
+    if !has_own_pid_namespace(dir) {
+        return kill_all(record, Signal::KILL, true);
+    }
+    // KERNEL: cgroup v1 holds a frozen process even from SIGKILL. COMPAT(runc)
+    if cgroup::freezer_state(&record.cgroup) != FreezerState::Thawed {
+        cgroup::thaw(&record.cgroup)?;
+    }
+    Ok(())
 }
 
 /// The end of a pid namespace's init ends its other processes too; elsewhere they would outlive it. COMPAT(runc)
@@ -78,8 +89,20 @@ pub fn end_all(record: &Record) -> Result<()> {
     }
 }
 
-/// Signals every process in the cgroup once, those too that are forked while we are at it.
 fn kill_all(record: &Record, signal: Signal, alive: bool) -> Result<()> {
+    let found = match signal == Signal::KILL && !record.cgroup.directories.is_empty() {
+        // The kernel's own way, where it has one; thaws a frozen container, which otherwise would not notice.
+        true => cgroup::signal_all(&record.cgroup, nix::sys::signal::Signal::SIGKILL)?,
+        false => signal_each(record, signal)?,
+    };
+    match alive || found > 0 {
+        true => Ok(()),
+        false => Err(not_running()),
+    }
+}
+
+/// Signals every process in the cgroup once, those too that are forked while we are at it; how many there were.
+fn signal_each(record: &Record, signal: Signal) -> Result<usize> {
     let mut signalled = BTreeSet::new();
     for _ in 0..MAX_PASSES {
         let fresh: Vec<i32> = processes::pids(record)?
@@ -100,10 +123,7 @@ fn kill_all(record: &Record, signal: Signal, alive: bool) -> Result<()> {
         }
         signalled.extend(fresh);
     }
-    match alive || !signalled.is_empty() {
-        true => Ok(()),
-        false => Err(not_running()),
-    }
+    Ok(signalled.len())
 }
 
 /// `false` when the process has ended.

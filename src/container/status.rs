@@ -3,6 +3,7 @@
 //! SPEC(runtime.md#state), with `paused` besides, as every runtime has it.
 
 use super::{Phase, Record, StateDir};
+use crate::cgroup::{self, FreezerState};
 use crate::error::{Context, Error, Result};
 use serde::Serialize;
 use std::fmt;
@@ -36,6 +37,9 @@ impl Status {
         }
         if !is_alive(record.pid, record.pid_start_ticks) {
             return Status::Stopped;
+        }
+        if cgroup::freezer_state(&record.cgroup) == FreezerState::Frozen {
+            return Status::Paused;
         }
         match dir.awaits_start() {
             true => Status::Created,
