@@ -70,11 +70,10 @@ fn layers_are_unpacked_once_and_shared() {
     let opened = AtomicUsize::new(0);
     let counted = |layer: &Vec<u8>| {
         let (layer, opened) = (layer.clone(), &opened);
-        let open = move || {
+        move || {
             opened.fetch_add(1, Ordering::Relaxed);
             Ok(Box::new(std::io::Cursor::new(gzip(&layer))) as Box<dyn Read + Send>)
-        };
-        open
+        }
     };
     for _ in 0..3 {
         let blobs: Vec<LayerBlob<'_>> = layers

@@ -287,11 +287,9 @@ fn copy_opaque(from: impl AsFd, to: impl AsFd) -> Done<()> {
     let had = names
         .iter()
         .find(|name| fgetxattr(from, **name, &mut [0u8; 1][..]).is_ok());
+    let set = |name: &str| fsetxattr(to, name, b"y", XattrFlags::empty());
     match had {
-        Some(name) => fsetxattr(to, *name, b"y", XattrFlags::empty()),
-        None => names
-            .iter()
-            .map(|name| fsetxattr(to, *name, b"y", XattrFlags::empty()))
-            .fold(Err(Errno::PERM), |any, done| any.or(done)),
+        Some(name) => set(name),
+        None => set(names[0]).or_else(|_| set(names[1])),
     }
 }

@@ -9,6 +9,9 @@ pub(crate) struct Timestamp {
     pub(crate) nanos: u32,
 }
 
+/// An extended attribute: name and value.
+pub(crate) type Xattr = (Vec<u8>, Vec<u8>);
+
 /// What an entry makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -32,7 +35,7 @@ pub(crate) struct Entry {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) mtime: Timestamp,
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) xattrs: Vec<Xattr>,
     /// Apparent size in bytes; 0 for everything but files.
     pub(crate) size: u64,
     /// Where the body's bytes go, for a sparse file.

@@ -1,6 +1,6 @@
 //! PAX records and GNU long names: what comes before an entry and overrides its header.
 
-use super::entry::Timestamp;
+use super::entry::{Timestamp, Xattr};
 use super::field::{decimal, malformed, time};
 use super::sparse::{PaxSparse, Segment, push_pairs};
 use crate::layer::error::Fault;
@@ -17,7 +17,7 @@ pub(super) struct Extension {
     pub(super) uid: Option<u64>,
     pub(super) gid: Option<u64>,
     pub(super) mtime: Option<Timestamp>,
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) xattrs: Vec<Xattr>,
     pub(super) sparse: PaxSparse,
     long_path: bool,
     long_target: bool,

@@ -33,7 +33,7 @@ fn octal(field: &[u8]) -> Option<i64> {
     let digits = &field[start..];
     let end = digits.iter().position(blank).unwrap_or(digits.len());
     // What follows a terminator is ignored by some readers and refused by others.
-    if !digits[end..].iter().all(|b| blank(b)) {
+    if !digits[end..].iter().all(blank) {
         return None;
     }
     digits[..end].iter().try_fold(0i64, |sum, &digit| {

@@ -7,6 +7,8 @@ use super::entry::Timestamp;
 use super::field::{malformed, number, size, string};
 use crate::layer::error::Fault;
 
+/// The oldest headers end here; zeros follow.
+const V7_BYTES: usize = 257;
 /// Where star keeps its own magic, in the last bytes of a ustar header.
 const STAR_MAGIC: std::ops::Range<usize> = 508..512;
 const STAR_PREFIX_BYTES: usize = 131;
@@ -30,7 +32,21 @@ impl Block {
         if stated != unsigned && i64::try_from(stated) != Ok(signed) {
             return Err(malformed("a header's checksum is wrong"));
         }
-        Ok(Self { header })
+        let block = Self { header };
+        block.check_dialect()?;
+        Ok(block)
+    }
+
+    /// Where the dialect leaves it open what a byte means, some readers take it for a part of the name.
+    fn check_dialect(&self) -> Result<(), Fault> {
+        if let Some(gnu) = self.header.as_gnu() {
+            return number("access time", &gnu.atime).map(drop);
+        }
+        let rest = &self.header.as_bytes()[V7_BYTES..];
+        if self.header.as_ustar().is_none() && rest.iter().any(|&b| b != 0) {
+            return Err(malformed("a header of no known dialect"));
+        }
+        Ok(())
     }
 
     pub(super) fn flag(&self) -> u8 {

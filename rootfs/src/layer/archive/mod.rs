@@ -13,7 +13,7 @@ mod sparse;
 mod tests;
 mod writer;
 
-pub(crate) use entry::{Entry, Kind, Timestamp};
+pub(crate) use entry::{Entry, Kind, Timestamp, Xattr};
 pub(crate) use reader::Archive;
 pub(crate) use writer::{TarEntry, TarWriter};
 

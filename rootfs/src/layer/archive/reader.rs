@@ -18,6 +18,8 @@ pub(crate) struct Archive<'l, R> {
     /// Bytes of the current body not read yet, and those of its padding.
     body: u64,
     padding: u64,
+    /// The byte behind the last body, of its padding.
+    first_padding: u8,
     /// The name of the entry being decoded, for errors.
     name: Option<Vec<u8>>,
 }
@@ -29,6 +31,7 @@ impl<'l, R: BufRead> Archive<'l, R> {
             limits,
             body: 0,
             padding: 0,
+            first_padding: 0,
             name: None,
         }
     }
@@ -68,8 +71,8 @@ impl<'l, R: BufRead> Archive<'l, R> {
             match block.flag() {
                 b'x' => extension.set_pax(&self.small_body(&block)?, self.limits)?,
                 b'g' => check_global(&self.small_body(&block)?)?,
-                b'L' => extension.set_long_path(self.small_body(&block)?)?,
-                b'K' => extension.set_long_target(self.small_body(&block)?)?,
+                b'L' => extension.set_long_path(self.long_name(&block)?)?,
+                b'K' => extension.set_long_target(self.long_name(&block)?)?,
                 _ => return self.entry(&block, extension).map(Some),
             }
         }
@@ -102,6 +105,9 @@ impl<'l, R: BufRead> Archive<'l, R> {
             .take()
             .or(extension.path.take())
             .unwrap_or_else(|| block.path());
+        if path.is_empty() {
+            return Err(Fault::Name("it is empty"));
+        }
         self.name = Some(path.clone());
         within(
             "name length in bytes",
@@ -314,12 +320,24 @@ impl<'l, R: BufRead> Archive<'l, R> {
         Ok(bytes)
     }
 
+    /// The body of a GNU long name, with what ends it: GNU tar reads on to the next NUL, others to the stated size.
+    fn long_name(&mut self, block: &Block) -> Result<Vec<u8>, Fault> {
+        let padding = block.size()?.next_multiple_of(BLOCK_BYTES as u64) - block.size()?;
+        let mut name = self.small_body(block)?;
+        if name.last() != Some(&0) && (padding == 0 || self.first_padding != 0) {
+            return Err(malformed("a GNU long name without an end"));
+        }
+        name.push(0);
+        Ok(name)
+    }
+
     fn skip_body(&mut self) -> Result<(), Fault> {
         while self.body > 0 {
             let n = self.body()?.len();
             self.consume(n);
         }
         self.body = std::mem::take(&mut self.padding);
+        self.first_padding = self.body()?.first().copied().unwrap_or_default();
         while self.body > 0 {
             let n = self.body()?.len();
             self.consume(n);

@@ -111,8 +111,11 @@ for name in sorted(os.listdir(sys.argv[1])):
             print(name[:-4], who, 'refused')
 "#;
 
+/// By archive and oracle: the listing, or nothing for a refusal.
+type Said = BTreeMap<(usize, String), Option<Vec<String>>>;
+
 /// What both oracles say of each archive; nothing where they are not installed.
-fn oracles(archives: &[Vec<u8>]) -> Option<BTreeMap<(usize, String), Option<Vec<String>>>> {
+fn oracles(archives: &[Vec<u8>]) -> Option<Said> {
     let dir = tempfile::tempdir().unwrap();
     for (at, bytes) in archives.iter().enumerate() {
         std::fs::write(dir.path().join(format!("{at}.tar")), bytes).unwrap();
@@ -123,7 +126,7 @@ fn oracles(archives: &[Vec<u8>]) -> Option<BTreeMap<(usize, String), Option<Vec<
         .stderr(Stdio::inherit())
         .output()
         .ok()?;
-    let mut said: BTreeMap<(usize, String), Option<Vec<String>>> = BTreeMap::new();
+    let mut said = Said::new();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let mut words = line.splitn(3, ' ');
         let at = words.next().unwrap().parse().unwrap();

@@ -6,6 +6,7 @@ use rustix::fs::{Stat, major, minor};
 use tar::{EntryType, Header};
 
 use super::BLOCK_BYTES;
+use super::entry::Xattr;
 
 const COPY_BYTES: usize = 256 << 10;
 /// What eleven octal digits hold.
@@ -24,7 +25,7 @@ pub(crate) struct TarEntry {
     gid: u32,
     mtime: (i64, u32),
     device: (u32, u32),
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    xattrs: Vec<Xattr>,
 }
 
 impl TarEntry {
@@ -37,7 +38,7 @@ impl TarEntry {
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            mtime: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+            mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
             device: (major(stat.st_rdev), minor(stat.st_rdev)),
             xattrs: Vec::new(),
         }
@@ -48,7 +49,7 @@ impl TarEntry {
         self
     }
 
-    pub(crate) fn xattrs(mut self, xattrs: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
+    pub(crate) fn xattrs(mut self, xattrs: Vec<Xattr>) -> Self {
         self.xattrs = xattrs;
         self
     }

@@ -69,7 +69,9 @@ impl Loose {
 pub(super) struct LooseEnds {
     /// By inode, so that it doesn't matter by which name a directory is reached later.
     implicit: HashMap<u64, Vec<u8>>,
-    links: Vec<PendingLink>,
+    /// By the link's own path, with its place in the archive and its target.
+    links: HashMap<Vec<u8>, (usize, Vec<u8>)>,
+    seen: usize,
     bytes: usize,
 }
 
@@ -87,8 +89,8 @@ impl LooseEnds {
 
     pub(super) fn add_link(&mut self, link: PendingLink, limit: usize) -> Result<(), Fault> {
         self.charge(link.path.len() + link.target.len(), limit)?;
-        self.links.retain(|earlier| earlier.path != link.path);
-        self.links.push(link);
+        self.seen += 1;
+        self.links.insert(link.path, (self.seen, link.target));
         Ok(())
     }
 
@@ -112,15 +114,20 @@ impl LooseEnds {
 
     /// Something else was made in the link's place.
     pub(super) fn drop_link(&mut self, path: &[u8]) {
-        self.links.retain(|link| link.path != path);
+        self.links.remove(path);
     }
 
     pub(super) fn finish(self) -> Loose {
         let mut implicit: Vec<Vec<u8>> = self.implicit.into_values().collect();
         implicit.sort();
+        let mut links: Vec<_> = self.links.into_iter().collect();
+        links.sort_by_key(|(_, (at, _))| *at);
+        let links = links
+            .into_iter()
+            .map(|(path, (_, target))| PendingLink { path, target });
         Loose {
             implicit,
-            links: self.links,
+            links: links.collect(),
         }
     }
 }

@@ -10,7 +10,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::whiteout::OverlayXattrs;
-use crate::layer::archive::{Entry, Timestamp};
+use crate::layer::archive::{Entry, Timestamp, Xattr};
 use crate::layer::error::Fault;
 
 /// What the kernel allows for a list of names and for one value.
@@ -207,10 +207,7 @@ pub(crate) fn copy_metadata(from: impl AsFd, to: impl AsFd) -> Result<(), Errno>
         tv_sec: sec,
         tv_nsec: nsec,
     };
-    futimens(
-        to,
-        &both(time(stat.st_mtime as i64, stat.st_mtime_nsec as i64)),
-    )
+    futimens(to, &both(time(stat.st_mtime, stat.st_mtime_nsec as i64)))
 }
 
 /// Takes away the attributes an earlier entry gave; overlayfs' own stay.
@@ -224,7 +221,7 @@ pub(super) fn clear_xattrs(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 /// The attributes a layer may say: neither overlayfs' own nor the host's labels.
-pub(crate) fn read_xattrs(fd: impl AsFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+pub(crate) fn read_xattrs(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
     let fd = fd.as_fd();
     let names = xattr_names(fd)?.into_iter().filter(|name| !forbidden(name));
     names
@@ -233,10 +230,7 @@ pub(crate) fn read_xattrs(fd: impl AsFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errn
 }
 
 /// The same for what can't be opened.
-pub(crate) fn read_xattrs_at(
-    parent: BorrowedFd<'_>,
-    name: &[u8],
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+pub(crate) fn read_xattrs_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<Xattr>, Errno> {
     let path = [proc_path(&parent).as_bytes(), b"/", name].concat();
     let mut list = Vec::with_capacity(XATTR_BYTES);
     match llistxattr(path.as_slice(), rustix::buffer::spare_capacity(&mut list)) {

@@ -35,11 +35,11 @@ pub(crate) fn components<'a>(path: &'a [u8], limits: &Limits) -> Result<Vec<&'a 
     Ok(parts)
 }
 
+/// The name of the parent, and the last component.
+pub(crate) type Split<'a> = (Vec<u8>, &'a [u8]);
+
 /// Parent and last component; nothing for the root itself.
-pub(crate) fn split<'a>(
-    path: &'a [u8],
-    limits: &Limits,
-) -> Result<Option<(Vec<u8>, &'a [u8])>, Fault> {
+pub(crate) fn split<'a>(path: &'a [u8], limits: &Limits) -> Result<Option<Split<'a>>, Fault> {
     let mut parts = components(path, limits)?;
     Ok(parts.pop().map(|base| (parts.join(&b'/'), base)))
 }

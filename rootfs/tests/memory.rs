@@ -1,0 +1,171 @@
+//! How much memory a layer may cost: less than 64 MiB, whatever it holds. Measured in a process of its own.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::io::Read;
+use std::process::Command;
+
+use support::Ground;
+use support::tar::{Item, archive, dir, entry_bytes, file, zstd};
+
+const CHILD: &str = "CRUN_LITE_TEST_MEMORY";
+const LIMIT_KIB: u64 = 64 << 10;
+
+/// Entries made as they are read: the archive itself is never in memory.
+struct Made<F: FnMut(usize) -> Option<Vec<u8>>> {
+    make: F,
+    at: usize,
+    rest: std::io::Cursor<Vec<u8>>,
+}
+
+impl<F: FnMut(usize) -> Option<Vec<u8>>> Read for Made<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.rest.read(buffer)? {
+                0 => match (self.make)(self.at) {
+                    Some(bytes) => self.rest = std::io::Cursor::new(bytes),
+                    None => return Ok(0),
+                },
+                n => return Ok(n),
+            }
+            self.at += 1;
+        }
+    }
+}
+
+fn made(make: impl FnMut(usize) -> Option<Vec<u8>> + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(Made {
+        make,
+        at: 0,
+        rest: std::io::Cursor::new(Vec::new()),
+    })
+}
+
+fn layer(kind: &str) -> Box<dyn Read + Send> {
+    match kind {
+        "directories" => made(|n| {
+            let name = format!("{}{n}", "d".repeat(80));
+            (n < 8_000).then(|| {
+                [
+                    entry_bytes(&dir(&name)),
+                    entry_bytes(&file(format!("{name}/f"), "x")),
+                ]
+                .concat()
+            })
+        }),
+        "implicit" => made(|n| {
+            (n < 120_000).then(|| entry_bytes(&file(format!("{}{n}/f", "i".repeat(80)), "")))
+        }),
+        "hard links" => made(|n| {
+            (n < 120_000).then(|| {
+                entry_bytes(&support::tar::hard_link(
+                    format!("l{n}"),
+                    format!("nowhere/{n}"),
+                ))
+            })
+        }),
+        "attributes" => made(|n| {
+            let item = (0..15).fold(file("f", ""), |item, k| {
+                item.xattr(&format!("user.{k}"), vec![b'x'; 60_000])
+            });
+            (n < 20).then(|| entry_bytes(&item))
+        }),
+        "sparse" => {
+            let map: String = (0..100_000).map(|n| format!("{},1\n", n * 2)).collect();
+            let body = format!("100000\n{}", map.replace(',', "\n"));
+            let body = [support::tar::padded(body.as_bytes()), vec![1; 100_000]].concat();
+            let item = Item {
+                body,
+                ..file("f", "")
+            }
+            .pax("GNU.sparse.major", "1")
+            .pax("GNU.sparse.minor", "0");
+            let item = item
+                .pax("GNU.sparse.name", "f")
+                .pax("GNU.sparse.realsize", "300000");
+            Box::new(std::io::Cursor::new(archive([item])))
+        }
+        "zstd window" => {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.window_log(25).unwrap();
+            encoder.long_distance_matching(true).unwrap();
+            let tar = archive([file("zeros", vec![0; 40 << 20])]);
+            std::io::Write::write_all(&mut encoder, &tar).unwrap();
+            Box::new(std::io::Cursor::new(encoder.finish().unwrap()))
+        }
+        "one big file" => made(|n| match n {
+            0 => Some(file("big", "").size(96 << 20).header().to_vec()),
+            1..=96 => Some(vec![n as u8; 1 << 20]),
+            _ => None,
+        }),
+        _ => Box::new(std::io::Cursor::new(zstd(&archive([])))),
+    }
+}
+
+fn peak_kib(status: &str) -> u64 {
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn memory_stays_below_64_mib_whatever_the_layer() {
+    if let Ok(kind) = std::env::var(CHILD) {
+        let ground = Ground::new();
+        let blob = layer(&kind);
+        // What the test itself used to make the layer doesn't count.
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let root = std::fs::File::open(ground.fs()).unwrap();
+        let outcome = rootfs::layer::apply(
+            blob,
+            root.into(),
+            &rootfs::layer::Options::privileged(&kind),
+        );
+        let peak = peak_kib(&std::fs::read_to_string("/proc/self/status").unwrap());
+        println!(
+            "PEAK {peak} {:?}",
+            outcome
+                .map(|applied| applied.entries)
+                .map_err(|error| error.to_string())
+        );
+        return;
+    }
+    for kind in [
+        "empty",
+        "directories",
+        "implicit",
+        "hard links",
+        "attributes",
+        "sparse",
+        "zstd window",
+        "one big file",
+    ] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "memory_stays_below_64_mib_whatever_the_layer",
+                "--nocapture",
+            ])
+            .env(CHILD, kind)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let peak = text
+            .lines()
+            .find_map(|line| line.split_once("PEAK "))
+            .map(|(_, rest)| rest.to_owned());
+        let Some(peak) = peak else {
+            panic!(
+                "{kind}: {text}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        };
+        println!("{kind}: {peak}");
+        let kib: u64 = peak.split(' ').next().unwrap().parse().unwrap();
+        assert!(kib < LIMIT_KIB, "{kind}: {kib} KiB");
+    }
+}
