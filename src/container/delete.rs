@@ -46,7 +46,7 @@ fn delete_locked(globals: &Globals, dir: StateDir, force: bool) -> Result<()> {
 }
 
 /// Kills the container's processes and waits for init's end.
-fn end(globals: &Globals, dir: &StateDir, record: &Record) -> Result<()> {
+pub fn end(globals: &Globals, dir: &StateDir, record: &Record) -> Result<()> {
     let waiting = (record.pid > 0)
         .then(|| pidfd_open(record.pid).ok())
         .flatten();

@@ -27,6 +27,7 @@ pub mod pause;
 mod pid_file;
 pub mod processes;
 pub mod report;
+mod rtnetlink;
 pub mod run;
 mod seccomp_agent;
 pub mod signal;

@@ -2,7 +2,7 @@
 
 use super::options::Globals;
 use super::report::hook_state;
-use super::{Id, Record, StateDir, Status, hooks, listener};
+use super::{Id, Record, StateDir, Status, delete, hooks, listener};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::init::message::{ParentEnd, ToInit};
@@ -14,12 +14,17 @@ use std::os::fd::AsRawFd;
 /// Returns when the process runs and the poststart hooks are done.
 pub fn start(globals: &Globals, id: &Id) -> Result<()> {
     let dir = StateDir::open_locked(&globals.root, id)?;
-    start_locked(globals, &dir).context(format_args!("start {id}"))
+    let record = dir.read().context(format_args!("start {id}"))?;
+    let spec = begin(globals, &dir, &record).context(format_args!("start {id}"))?;
+    poststart(&spec, &record).context(format_args!("start {id}")).inspect_err(|_| {
+        // The hook's failure is what there is to tell.
+        let _ = delete::end(globals, &dir, &record).and_then(|()| delete::remove(dir, &record));
+    })
 }
 
-fn start_locked(globals: &Globals, dir: &StateDir) -> Result<()> {
-    let record = dir.read()?;
-    match Status::of(&record, dir) {
+/// From `created` to `running`.
+fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<Spec> {
+    match Status::of(record, dir) {
         Status::Created => {}
         Status::Stopped => return Err(Error::new("cannot start a container that has stopped")),
         Status::Creating => {
@@ -43,8 +48,8 @@ fn start_locked(globals: &Globals, dir: &StateDir) -> Result<()> {
     messages
         .send(ToInit::Start, &[])
         .context("tell the container's init to start")?;
-    await_exec(messages, &|| replan(globals, &record, &spec))?;
-    poststart(&spec, &record)
+    await_exec(messages, &|| replan(globals, record, &spec))?;
+    Ok(spec)
 }
 
 /// The steps as `create` planned them: the sentence for a failure needs them, a success does not.
@@ -58,7 +63,7 @@ fn replan(globals: &Globals, record: &Record, spec: &Spec) -> Result<plan::InitP
     Ok(plan::plan(spec, &Host::probe()?, &options)?.init)
 }
 
-/// SPEC(config.md#poststart): a failing hook stops the container. COMPAT(crun): and deletes it.
+/// SPEC(config.md#poststart): a failing hook stops the container, and then it is deleted. COMPAT(crun)
 pub fn poststart(spec: &Spec, record: &Record) -> Result<()> {
     let poststart = HookPlan::of(spec)?.poststart;
     match poststart.is_empty() {

@@ -46,7 +46,7 @@ pub fn add(target: Target<'_>, plan: &InitPlan) -> Result<()> {
     })
     .context("borrow a process")?;
     match failure_in(answer) {
-        Some((step, failure)) => Err(describe(plan, step, failure)),
+        Some((at, failure)) => Err(describe(plan, plan.steps.len() as u32 - at, failure)),
         None => Ok(()),
     }
 }

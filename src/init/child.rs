@@ -21,7 +21,7 @@ pub struct Child<'c, 'p> {
     pub prepared: &'c mut Prepared<'p>,
     /// The way to the parent, and after `start` to whoever started us.
     pub runtime: ChildEnd,
-    /// Index of the step that runs.
+    /// The step that runs, counted from the last one, which is 1.
     pub step: u32,
     /// The root file system, `/` before [`Step::OpenRoot`].
     pub root: RawFd,
@@ -101,7 +101,7 @@ impl Child<'_, '_> {
 
     fn run_steps(&mut self, steps: &[Step]) -> Failure {
         for (index, step) in steps.iter().enumerate() {
-            self.step = index as u32;
+            self.step = (steps.len() - index) as u32;
             if let Err(failure) = self.execute(step) {
                 return failure;
             }

@@ -19,7 +19,8 @@ pub enum FromInit {
     NotifyFd,
     /// Everything but the process itself is done.
     Created,
-    /// A step that can be done without failed.
+    /// A step that can be done without failed. Steps are counted from the last one, which is 1: whoever calls `start`
+    /// knows how a plan ends, but not all that led `create` there.
     Warning(u32, Failure),
     /// A step failed; the child exits.
     Failed(u32, Failure),

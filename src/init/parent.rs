@@ -246,9 +246,11 @@ pub fn await_exec(messages: ParentEnd, plan: &dyn Fn() -> Result<InitPlan>) -> R
 }
 
 /// The sentence for a step's failure: the step with its arguments, the part that failed, the errno.
-pub fn describe(plan: &InitPlan, index: u32, failure: Failure) -> Error {
+/// `from_last` counts as the messages do.
+pub fn describe(plan: &InitPlan, from_last: u32, failure: Failure) -> Error {
     let steps = plan.steps.len();
-    let Some(step) = plan.steps.get(index as usize) else {
+    let index = steps.wrapping_sub(from_last as usize);
+    let Some(step) = plan.steps.get(index) else {
         return Error::errno("the container's init", failure.errno());
     };
     let error = match (step, failure.operation) {

@@ -20,6 +20,13 @@ pub fn pair() -> Result<(RawFd, RawFd)> {
     Ok((fds[0], fds[1]))
 }
 
+/// socket(2): a netlink socket for routing messages in the caller's network namespace.
+pub fn netlink() -> Result<RawFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+    // SAFETY: takes no pointers.
+    unsafe { syscall!(SYS_socket, libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) }.map(|fd| fd as RawFd)
+}
+
 /// sendmsg(2) of one packet with `fds`, which stay the sender's. EPIPE instead of SIGPIPE.
 pub fn send(socket: RawFd, bytes: &[u8], fds: &[RawFd]) -> Result<()> {
     let mut control = Control([0; _]);
