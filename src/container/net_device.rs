@@ -27,14 +27,26 @@ pub fn move_all(devices: &BTreeMap<String, NetDevice>, pid: i32) -> Result<()> {
     let here = Netlink::open().context("open a netlink socket")?;
     let there = open_in(pid)?;
     devices.iter().try_for_each(|(name, device)| {
-        move_one(&here, &there, name, device, pid).context(format_args!("linux.netDevices[{name:?}]"))
+        move_one(&here, &there, name, device, pid)
+            .context(format_args!("linux.netDevices[{name:?}]"))
     })
 }
 
-fn move_one(here: &Netlink, there: &Netlink, name: &str, device: &NetDevice, pid: i32) -> Result<()> {
-    let inside = if device.name.is_empty() { name } else { &device.name };
+fn move_one(
+    here: &Netlink,
+    there: &Netlink,
+    name: &str,
+    device: &NetDevice,
+    pid: i32,
+) -> Result<()> {
+    let inside = if device.name.is_empty() {
+        name
+    } else {
+        &device.name
+    };
     let index = index_of(here, name).map_err(|errno| match errno {
-        Errno::ENODEV => Error::errno("find the network device", errno).hint("it must be in the runtime's network namespace"),
+        Errno::ENODEV => Error::errno("find the network device", errno)
+            .hint("it must be in the runtime's network namespace"),
         _ => Error::errno("find the network device", errno),
     })?;
     let addresses = addresses_of(here, index).context("read the network device's addresses")?;
@@ -42,18 +54,25 @@ fn move_one(here: &Netlink, there: &Netlink, name: &str, device: &NetDevice, pid
     let request = link_request(index, 0, 0)
         .attribute(libc::IFLA_NET_NS_PID, &pid.to_ne_bytes())
         .attribute(libc::IFLA_IFNAME, &with_nul(inside));
-    here.execute(request).context(format_args!("move the network device to the container as {inside}"))?;
+    here.execute(request).context(format_args!(
+        "move the network device to the container as {inside}"
+    ))?;
     let index = match inside.contains('%') {
         // The kernel keeps the number where it is free, and gives the new name only on request.
         true => index_of_moved(there, index),
         false => index_of(there, inside),
     }
-    .context(format_args!("find the network device {inside} in the container"))?;
+    .context(format_args!(
+        "find the network device {inside} in the container"
+    ))?;
     for address in &addresses {
-        add_address(there, index, address).context(format_args!("give {inside} its address again"))?;
+        add_address(there, index, address)
+            .context(format_args!("give {inside} its address again"))?;
     }
     let up = libc::IFF_UP as u32;
-    there.execute(link_request(index, up, up)).context(format_args!("bring {inside} up"))
+    there
+        .execute(link_request(index, up, up))
+        .context(format_args!("bring {inside} up"))
 }
 
 fn with_nul(name: &str) -> Vec<u8> {
@@ -95,14 +114,21 @@ fn addresses_of(netlink: &Netlink, index: i32) -> nix::Result<Vec<Address>> {
     let mut addresses = Vec::new();
     let request = Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP, &[0; ADDRESS_BYTES]);
     netlink.dump(request, &mut |_, body| {
-        let Some(header) = body.first_chunk::<ADDRESS_BYTES>() else { return };
+        let Some(header) = body.first_chunk::<ADDRESS_BYTES>() else {
+            return;
+        };
         let (flags, scope) = (header[2], header[3]);
         let permanent = u32::from(flags) & libc::IFA_F_PERMANENT != 0;
         if index_in(header) == Some(index) && permanent && scope == libc::RT_SCOPE_UNIVERSE {
             let kept = [libc::IFA_LOCAL, libc::IFA_ADDRESS, libc::IFA_BROADCAST];
             let all = attributes(&body[ADDRESS_BYTES..]);
-            let attributes = all.filter(|(kind, _)| kept.contains(kind)).map(|(kind, value)| (kind, value.to_vec()));
-            addresses.push(Address { header: *header, attributes: attributes.collect() });
+            let attributes = all
+                .filter(|(kind, _)| kept.contains(kind))
+                .map(|(kind, value)| (kind, value.to_vec()));
+            addresses.push(Address {
+                header: *header,
+                attributes: attributes.collect(),
+            });
         }
     })?;
     Ok(addresses)
@@ -113,6 +139,11 @@ fn add_address(netlink: &Netlink, index: i32, address: &Address) -> nix::Result<
     header[4..8].copy_from_slice(&index.to_ne_bytes());
     let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
     let request = Request::new(libc::RTM_NEWADDR, flags, &header);
-    let request = address.attributes.iter().fold(request, |request, (kind, value)| request.attribute(*kind, value));
+    let request = address
+        .attributes
+        .iter()
+        .fold(request, |request, (kind, value)| {
+            request.attribute(*kind, value)
+        });
     netlink.execute(request)
 }

@@ -2,7 +2,9 @@
 
 use crate::error::{Context, Error, Result};
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
+};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Bytes of `struct nlmsghdr`.
@@ -61,7 +63,13 @@ impl Netlink {
     /// A socket in the caller's network namespace.
     pub fn open() -> nix::Result<Netlink> {
         let protocol = SockProtocol::NetlinkRoute;
-        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).map(Netlink)
+        socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            protocol,
+        )
+        .map(Netlink)
     }
 
     /// Takes charge of a socket that was made in another namespace.
@@ -97,13 +105,24 @@ fn next_message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let length = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
     let body = bytes.get(HEADER_BYTES..length)?;
-    Some((kind, body, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
+    Some((
+        kind,
+        body,
+        bytes.get(length.next_multiple_of(4)..).unwrap_or_default(),
+    ))
 }
 
 /// `struct nlmsgerr` begins with a negative errno; 0 is success.
 fn acknowledged(body: &[u8]) -> nix::Result<()> {
-    let code = body.get(..4).and_then(|code| code.try_into().ok()).map_or(-libc::EIO, i32::from_ne_bytes);
-    if code == 0 { Ok(()) } else { Err(Errno::from_raw(-code)) }
+    let code = body
+        .get(..4)
+        .and_then(|code| code.try_into().ok())
+        .map_or(-libc::EIO, i32::from_ne_bytes);
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(Errno::from_raw(-code))
+    }
 }
 
 /// A netlink socket in the network namespace of a process.
@@ -119,7 +138,10 @@ pub fn open_in(pid: i32) -> Result<Netlink> {
     })
     .context("borrow a process for the container's network namespace")?;
     match answer {
-        [-1, errno, _] => Err(Error::errno(format_args!("open a netlink socket in {path}"), Errno::from_raw(errno))),
+        [-1, errno, _] => Err(Error::errno(
+            format_args!("open a netlink socket in {path}"),
+            Errno::from_raw(errno),
+        )),
         [fd, ..] => Ok(Netlink::from_fd(crate::sys::open::own(fd))),
     }
 }

@@ -16,10 +16,12 @@ pub fn start(globals: &Globals, id: &Id) -> Result<()> {
     let dir = StateDir::open_locked(&globals.root, id)?;
     let record = dir.read().context(format_args!("start {id}"))?;
     let spec = begin(globals, &dir, &record).context(format_args!("start {id}"))?;
-    poststart(&spec, &record).context(format_args!("start {id}")).inspect_err(|_| {
-        // The hook's failure is what there is to tell.
-        let _ = delete::end(globals, &dir, &record).and_then(|()| delete::remove(dir, &record));
-    })
+    poststart(&spec, &record)
+        .context(format_args!("start {id}"))
+        .inspect_err(|_| {
+            // The hook's failure is what there is to tell.
+            let _ = delete::end(globals, &dir, &record).and_then(|()| delete::remove(dir, &record));
+        })
 }
 
 /// From `created` to `running`.

@@ -24,7 +24,8 @@ pub fn pair() -> Result<(RawFd, RawFd)> {
 pub fn netlink() -> Result<RawFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: takes no pointers.
-    unsafe { syscall!(SYS_socket, libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) }.map(|fd| fd as RawFd)
+    unsafe { syscall!(SYS_socket, libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) }
+        .map(|fd| fd as RawFd)
 }
 
 /// sendmsg(2) of one packet with `fds`, which stay the sender's. EPIPE instead of SIGPIPE.
