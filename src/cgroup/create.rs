@@ -1,7 +1,7 @@
 //! Making a container's cgroup: directories, controllers, values, device program; all of it or nothing.
 
 use super::directory::Directory;
-use super::{Cgroup, CgroupRecord, DirectoryRecord, destroy, pids};
+use super::{Cgroup, CgroupRecord, DirectoryRecord, ScopeRecord, destroy, pids};
 use crate::error::{Context, Error, Result};
 use crate::plan::cgroup::{CgroupPlan, DirectoryPlan, FileWrite, HierarchyKind, OnFailure, Write};
 use nix::errno::Errno;
@@ -27,9 +27,19 @@ pub fn survey(plan: &CgroupPlan) -> CgroupRecord {
         record.kept_levels = (1..=record.depth()).take_while(exists).count();
         record
     });
+    let directories: Vec<DirectoryRecord> = directories.collect();
+    // A cgroup that exists is somebody else's scope: not one to stop when this creation fails.
+    let free = |d: &DirectoryRecord| d.kept_levels < d.depth();
+    let scope = plan
+        .systemd
+        .as_ref()
+        .filter(|_| directories.iter().all(free));
     CgroupRecord {
-        directories: directories.collect(),
-        scope: None,
+        scope: scope.map(|scope| ScopeRecord {
+            unit: scope.scope.clone(),
+            user: scope.user,
+        }),
+        directories,
     }
 }
 

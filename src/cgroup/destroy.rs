@@ -12,10 +12,10 @@ const ATTEMPTS: u32 = 10;
 /// Removes the container's directories, those that processes in it made, and parents that were made for it and are now
 /// empty. What existed before stays. Absent is fine: a second call, or one after a creation that was cut short, succeeds.
 pub fn destroy(record: &CgroupRecord) -> Result<()> {
-    let mut first_error = record
-        .scope
-        .as_ref()
-        .and_then(|s| super::systemd::stop_scope(s).err());
+    // A scope that never came to be needs no systemd to be gone.
+    let exists = record.directories.iter().any(|d| d.path().exists());
+    let scope = record.scope.as_ref().filter(|_| exists);
+    let mut first_error = scope.and_then(|scope| super::systemd::stop_scope(scope).err());
     for directory in record.directories.iter().rev() {
         if let Err(error) = remove(directory) {
             first_error.get_or_insert(error);

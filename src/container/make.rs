@@ -102,14 +102,18 @@ impl<'o> Making<'o> {
     pub fn run(&self, console: &Console) -> Result<(Made, Created<'_>)> {
         let dir = StateDir::create(&self.globals.root, &self.options.id)?;
         let mut made = self.note(dir)?;
-        made.cgroup = cgroup::create(&self.plan.cgroup, made.record.cgroup.clone())?;
-        made.cgroup
-            .warnings
-            .iter()
-            .for_each(|warning| log::warn!("{warning}"));
+        if self.plan.cgroup.systemd.is_none() {
+            made.cgroup = cgroup::create(&self.plan.cgroup, made.record.cgroup.clone())?;
+        }
         let start = listener::bind(made.dir.path())?;
         let fds = self.child_fds(console, start.as_raw_fd())?;
         let init = self.spawn(&made, fds)?;
+        if let Some(scope) = &self.plan.cgroup.systemd {
+            // systemd moves the process into the scope itself, so there must be one.
+            made.cgroup = cgroup::create_scope(&self.plan.cgroup, scope, init.pid())?;
+        }
+        let warnings = made.cgroup.warnings.iter();
+        warnings.for_each(|warning| log::warn!("{warning}"));
         let joined = init.map_ids()?.join_cgroups(&made.cgroup.join_fds()?)?;
         let mut host_side = HostSide::new(&self.spec, &self.plan, &made.record);
         let created = joined.finish(&mut host_side)?;
