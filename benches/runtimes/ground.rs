@@ -28,8 +28,8 @@ pub struct Ground {
     kvm_boots: OnceCell<bool>,
 }
 
-/// A cgroup that LXC makes in each hierarchy and leaves behind.
-const LXC_LEAVES: &str = "lxc.pivot";
+/// Cgroups that LXC and Podman make in each hierarchy and leave behind.
+const LEFT_BEHIND: [&str; 3] = ["lxc.pivot", "libpod_parent/conmon", "libpod_parent"];
 
 impl Ground {
     pub fn prepare(options: &Options) -> Result<Self, String> {
@@ -44,17 +44,16 @@ impl Ground {
             peers::on_path("busybox").ok_or("no busybox: apt-get install busybox-static")?;
         bundle::make_rootfs(&work.join("rootfs"), &busybox, &first?)?;
         let ours = our_program();
-        let (peers, infos) = peers::find(&work, &ours, &floor?);
-        let wanted = |peer: &Peer| options.wants_peer(peer.name);
+        let (peers, infos) = peers::find(&work, options, &ours, &floor?);
         Ok(Self {
             stopwatch: Stopwatch::new(&work)?,
-            peers: peers.into_iter().filter(wanted).collect(),
+            peers,
             infos,
             weigh: weigh?,
             full: options.full,
             wants_virtual_machine: options.wants_peer("vm"),
             kvm_boots: OnceCell::new(),
-            litter: absent_now(LXC_LEAVES),
+            litter: absent_now(),
             work,
         })
     }
@@ -92,18 +91,11 @@ impl Ground {
         let ours = self.peers.iter().find(|peer| peer.name == OURS);
         ours.map(|peer| peer.program.clone())
     }
-
-    /// Those that a quick run has time for, and in a full run all.
-    pub fn daemonless_or_full(&self) -> impl Iterator<Item = &Peer> {
-        let daemons = [Kind::Podman, Kind::Docker, Kind::Containerd];
-        self.peers
-            .iter()
-            .filter(move |peer| self.full || !daemons.contains(&peer.kind))
-    }
 }
 
 impl Drop for Ground {
     fn drop(&mut self) {
+        peers::tidy(&self.peers);
         for cgroup in &self.litter {
             // Removed only where it is empty, and where it was not there before us.
             let _ = std::fs::remove_dir(cgroup);
@@ -112,11 +104,11 @@ impl Drop for Ground {
     }
 }
 
-fn absent_now(name: &str) -> Vec<PathBuf> {
+fn absent_now() -> Vec<PathBuf> {
     let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten();
     hierarchies
         .flatten()
-        .map(|hierarchy| hierarchy.path().join(name))
+        .flat_map(|hierarchy| LEFT_BEHIND.map(|name| hierarchy.path().join(name)))
         .filter(|cgroup| !cgroup.exists())
         .collect()
 }

@@ -6,6 +6,7 @@
 
 use crate::bundle::Bundle;
 use crate::model::PeerInfo;
+use crate::options::Options;
 use crate::sample::Stopwatch;
 use std::cell::Cell;
 use std::fs;
@@ -35,7 +36,7 @@ pub struct Peer {
     pub name: &'static str,
     pub kind: Kind,
     pub program: PathBuf,
-    /// Where it keeps its state; its own, and below the harness's directory.
+    /// Where it keeps its state; of containerd, whose state is its daemon's, the root file system.
     pub state: PathBuf,
     /// Runs as this user where it is not the harness's own.
     user: Option<u32>,
@@ -56,7 +57,12 @@ const KNOWN: [(&str, Kind, &str); 9] = [
 ];
 
 /// Those that are here, and what the report says of each, here or not.
-pub fn find(work: &Path, ours: &Path, floor: &Path) -> (Vec<Peer>, Vec<PeerInfo>) {
+pub fn find(
+    work: &Path,
+    options: &Options,
+    ours: &Path,
+    floor: &Path,
+) -> (Vec<Peer>, Vec<PeerInfo>) {
     let given = [
         (OURS, Kind::Oci, Some(ours.to_owned())),
         (FLOOR, Kind::Floor, Some(floor.to_owned())),
@@ -65,7 +71,8 @@ pub fn find(work: &Path, ours: &Path, floor: &Path) -> (Vec<Peer>, Vec<PeerInfo>
     let mut peers = Vec::new();
     let mut infos = Vec::new();
     for (name, kind, program) in given.into_iter().chain(searched) {
-        match prepare(work, name, kind, program.as_deref()) {
+        let wanted = is_wanted(options, name, kind);
+        match wanted.and_then(|()| prepare(work, name, kind, program.as_deref())) {
             Ok(peer) => {
                 infos.push(info(&peer, program.as_deref()));
                 peers.push(peer);
@@ -81,6 +88,17 @@ pub fn find(work: &Path, ours: &Path, floor: &Path) -> (Vec<Peer>, Vec<PeerInfo>
     (peers, infos)
 }
 
+fn is_wanted(options: &Options, name: &str, kind: Kind) -> Result<(), String> {
+    let daemon = matches!(kind, Kind::Podman | Kind::Docker | Kind::Containerd);
+    if !options.wants_peer(name) {
+        return Err("not asked for".to_owned());
+    }
+    if daemon && !options.full {
+        return Err("only in a full run".to_owned());
+    }
+    Ok(())
+}
+
 fn prepare(
     work: &Path,
     name: &'static str,
@@ -88,14 +106,17 @@ fn prepare(
     program: Option<&Path>,
 ) -> Result<Peer, String> {
     let program = program.ok_or("not installed")?;
-    if kind == Kind::Docker {
-        daemon_answers(program, &["version"])?;
+    if matches!(kind, Kind::Docker | Kind::Containerd) {
+        daemon_answers(program)?;
     }
-    if kind == Kind::Containerd {
-        daemon_answers(program, &["version"])?;
+    if kind == Kind::Docker {
+        import_into_docker(program, &work.join("rootfs"))?;
     }
     let copies = work.join("programs");
-    let state = work.join("state").join(name);
+    let state = match kind {
+        Kind::Containerd => copy_for_daemon(&work.join("rootfs"))?,
+        _ => work.join("state").join(name),
+    };
     crate::bundle::make_directory(&copies)?;
     crate::bundle::make_directory(&state)?;
     let copy = copies.join(program.file_name().unwrap_or(program.as_os_str()));
@@ -110,12 +131,50 @@ fn prepare(
     })
 }
 
-fn daemon_answers(program: &Path, arguments: &[&str]) -> Result<(), String> {
-    let answer = Command::new(program).args(arguments).output();
-    match answer {
+fn daemon_answers(program: &Path) -> Result<(), String> {
+    match Command::new(program).arg("version").output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(_) => Err("installed, but its daemon does not answer".to_owned()),
         Err(error) => Err(format!("start {}: {error}", program.display())),
+    }
+}
+
+/// Docker runs only images: the same root file system becomes one.
+fn import_into_docker(docker: &Path, rootfs: &Path) -> Result<(), String> {
+    let script = "tar -C \"$1\" -c . | \"$0\" import - \"$2\"";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script])
+        .arg(docker)
+        .arg(rootfs)
+        .arg(DOCKER_IMAGE);
+    match command.output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(error) => Err(format!("start sh: {error}")),
+    }
+}
+
+/// containerd's daemon does not see the harness's private tmpfs.
+fn copy_for_daemon(rootfs: &Path) -> Result<PathBuf, String> {
+    let copy = std::env::temp_dir().join(format!("crun-lite-bench-{}-rootfs", std::process::id()));
+    let mut command = Command::new("cp");
+    match command.arg("-a").arg(rootfs).arg(&copy).output() {
+        Ok(output) if output.status.success() => Ok(copy),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(error) => Err(format!("start cp: {error}")),
+    }
+}
+
+/// What a peer keeps outside the harness's directory.
+pub fn tidy(peers: &[Peer]) {
+    for containerd in peers.iter().filter(|peer| peer.kind == Kind::Containerd) {
+        let _ = fs::remove_dir_all(&containerd.state);
+    }
+    for docker in peers.iter().filter(|peer| peer.kind == Kind::Docker) {
+        let _ = Command::new(&docker.program)
+            .args(["rmi", DOCKER_IMAGE])
+            .output();
     }
 }
 
@@ -148,6 +207,12 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
 }
 
 impl Peer {
+    /// What a reader of its effort must know.
+    pub fn note(&self) -> Option<String> {
+        let client = matches!(self.kind, Kind::Docker | Kind::Containerd);
+        client.then(|| "the client alone, without its daemon".to_owned())
+    }
+
     pub fn fresh_id(&self) -> String {
         self.next_id.set(self.next_id.get() + 1);
         format!("bench-{}-{}", std::process::id(), self.next_id.get())
@@ -202,7 +267,13 @@ impl Peer {
                 command.arg("--root").arg(self.state.join("storage"));
                 command.arg("--runroot").arg(self.state.join("run"));
                 command.args(["--cgroup-manager=cgroupfs", "--events-backend=none"]);
-                command.args(["run", "--rm", "--network=none", "--name", id, "--rootfs"]);
+                // Its default limits are more than a root without CAP_SYS_RESOURCE may set.
+                command.args([
+                    "run",
+                    "--ulimit=nofile=1024:1024",
+                    "--ulimit=nproc=1024:1024",
+                ]);
+                command.args(["--rm", "--network=none", "--name", id, "--rootfs"]);
                 command.arg(&bundle.rootfs).args(workload);
             }
             Kind::Docker => {
@@ -210,9 +281,7 @@ impl Peer {
                 command.args(workload);
             }
             Kind::Containerd => {
-                command
-                    .args(["run", "--rm", "--rootfs"])
-                    .arg(&bundle.rootfs);
+                command.args(["run", "--rm", "--rootfs"]).arg(&self.state);
                 command.arg(id).args(workload);
             }
         }

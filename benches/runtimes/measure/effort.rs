@@ -14,14 +14,14 @@ pub fn system_calls(ground: &Ground, progress: &mut Progress) -> Result<Answer, 
     let strace = peers::on_path("strace");
     let strace = strace.ok_or("no strace: apt-get install strace")?;
     let bundle = ground.bundle(Shape::Plain, Workload::True)?;
-    let peers: Vec<&Peer> = ground.daemonless_or_full().collect();
+    let peers: Vec<&Peer> = ground.peers.iter().collect();
     let (mut runs, mut execs) = (Vec::new(), Vec::new());
     for (index, peer) in peers.iter().enumerate() {
         progress(index, peers.len());
         let count = |command: &Command| calls(ground, &strace, command).map(|calls| vec![calls]);
         let proof = proof::of_run(ground, peer, Shape::Plain);
         let run = proof.and_then(|()| count(&peer.run(&bundle, &peer.fresh_id())));
-        runs.push(Row::new(peer.name, run));
+        runs.push(Row::new(peer.name, run).noted(peer.note()));
         if peer.kind == Kind::Oci {
             let sleeping = ground.bundle(Shape::Plain, Workload::Sleep)?;
             let counted = Held::start(ground, peer, &sleeping)
@@ -70,7 +70,7 @@ fn parse_total(summary: &str) -> Option<f64> {
 }
 
 pub fn size(ground: &Ground, _progress: &mut Progress) -> Result<Answer, String> {
-    let rows = ground.daemonless_or_full().map(|peer| {
+    let rows = ground.peers.iter().map(|peer| {
         let size = std::fs::metadata(&peer.program)
             .map(|data| vec![data.len() as f64 / 1024.0])
             .map_err(|error| format!("stat {}: {error}", peer.program.display()));

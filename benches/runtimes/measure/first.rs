@@ -10,7 +10,8 @@ use crate::sample::{After, Contender, interleave};
 pub fn instruction(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
     let bundle = ground.bundle(Shape::Plain, Workload::First)?;
     let contenders = ground
-        .daemonless_or_full()
+        .peers
+        .iter()
         .map(|peer| Contender {
             peer: peer.name.to_owned(),
             take: Box::new({

@@ -13,7 +13,7 @@ const TRIES: usize = 3;
 
 pub fn peak(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
     let bundle = ground.bundle(Shape::Plain, Workload::True)?;
-    let peers: Vec<&Peer> = ground.daemonless_or_full().collect();
+    let peers: Vec<&Peer> = ground.peers.iter().collect();
     let all = peers.len();
     let rows = peers.into_iter().enumerate().map(|(index, peer)| {
         progress(index, all);
@@ -26,6 +26,7 @@ pub fn peak(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
             peer.name,
             proof.and_then(|()| (0..TRIES).map(weigh).collect()),
         )
+        .noted(peer.note())
     });
     Ok(Answer::of(Measure {
         id: "peak-memory".into(),
@@ -40,7 +41,8 @@ pub fn peak(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
 /// What stays in memory: beside the workload, with it, and before it.
 pub fn standing(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
     let peers: Vec<&Peer> = ground
-        .daemonless_or_full()
+        .peers
+        .iter()
         .filter(|peer| !has_daemon(peer))
         .collect();
     let (mut beside, mut whole, mut before) = (Vec::new(), Vec::new(), Vec::new());

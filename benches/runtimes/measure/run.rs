@@ -33,13 +33,7 @@ pub fn idle(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
 }
 
 fn whole_runs(ground: &Ground, pace: Pace, progress: &mut Progress) -> Result<Vec<Row>, String> {
-    rows(
-        ground,
-        ground.daemonless_or_full(),
-        Shape::Plain,
-        pace,
-        progress,
-    )
+    rows(ground, ground.peers.iter(), Shape::Plain, pace, progress)
 }
 
 /// Whole runs of containers of one shape.

@@ -53,8 +53,8 @@ fn cells(row: &Row, ours: Option<f64>, floor: Option<f64>) -> String {
         return format!("failed: {reason}");
     };
     let mut cells = format!(
-        "{:>10.2}  [{:.2}, {:.2}]",
-        summary.median, summary.low, summary.high
+        "{:>10.2}  [{:.2}, {:.2}]  min {:.2}",
+        summary.median, summary.low, summary.high, summary.min
     );
     if let Some(floor) = floor {
         let _ = write!(cells, "  {:.2} x floor", summary.median / floor);
