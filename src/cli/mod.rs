@@ -13,6 +13,7 @@ mod exec;
 mod features;
 mod globals;
 mod help;
+mod image;
 mod kill;
 mod list;
 mod log;
@@ -83,6 +84,7 @@ const VERBS: &[Verb] = &[
         ..verb!(exec)
     },
     verb!(features),
+    verb!(image),
     verb!(kill),
     verb!(list),
     verb!(man),

@@ -28,6 +28,7 @@ struct Item {
 /// One image of the archive as a source.
 pub(super) struct DockerArchive {
     files: Tarball,
+    name: Option<String>,
     root: Root,
     /// Where the blobs are in the archive.
     names: HashMap<Digest, String>,
@@ -41,6 +42,8 @@ impl DockerArchive {
             Error::new(Kind::Corrupt, format!("{place}: manifest.json: {error}"))
         })?;
         let item = choose(items, tag).context(&place)?;
+        let first = item.repo_tags.iter().flatten().next();
+        let name = tag.or(first.map(String::as_str)).and_then(complete);
         let bytes = files.read(&item.config, MAX_CONFIG_BYTES)?;
         let config =
             ImageConfig::parse(&bytes).context(format_args!("{place}: {}", item.config))?;
@@ -62,7 +65,12 @@ impl DockerArchive {
             names.insert(blob.digest, name);
         }
         let root = manifest(&config_blob, entries)?;
-        Ok(DockerArchive { files, root, names })
+        Ok(DockerArchive {
+            files,
+            name,
+            root,
+            names,
+        })
     }
 }
 
@@ -84,11 +92,6 @@ fn choose(items: Vec<Item>, tag: Option<&str>) -> Result<Item> {
             .hint("say which one: …:NAME:TAG")),
         };
     };
-    let complete = |name: &str| {
-        reference::parse(name)
-            .map(|r| reference::store_name(&r))
-            .ok()
-    };
     let is_it = |written: &String| {
         written == tag || complete(written).is_some_and(|name| complete(tag) == Some(name))
     };
@@ -101,6 +104,12 @@ fn choose(items: Vec<Item>, tag: Option<&str>) -> Result<Item> {
             format!("no image {tag:?} in it; there is {}", tags.join(", ")),
         )
     })
+}
+
+/// COMPAT(docker): `hello:1` is `docker.io/library/hello:1`.
+fn complete(name: &str) -> Option<String> {
+    let reference = reference::parse(name).ok()?;
+    Some(reference::store_name(&reference))
 }
 
 /// A layer's blob and the end of its media type.
@@ -138,6 +147,10 @@ fn manifest(config: &Blob, layers: Vec<spec::Descriptor>) -> Result<Root> {
 }
 
 impl Source for DockerArchive {
+    fn name(&self) -> Option<String> {
+        self.name.clone()
+    }
+
     fn root(&self) -> Result<Root> {
         Ok(self.root.clone())
     }

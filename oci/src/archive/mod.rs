@@ -64,8 +64,9 @@ pub fn import(
             "write oci:DIR, oci-archive:FILE or docker-archive:FILE; `image pull` asks registries",
         ));
     };
-    let name = name.map_or_else(|| place.store_name(), str::to_owned);
     let source = open(location)?;
+    let name = name.map(str::to_owned).or_else(|| source.name());
+    let name = name.unwrap_or_else(|| place.store_name());
     let stored = transfer::transfer(store, &*source, &name, how, sink, progress)
         .context(format_args!("import {location}"))?;
     Ok((name, stored))

@@ -85,6 +85,15 @@ fn out_and_in_again_by_every_kind() {
     )
     .expect("imports");
     assert_eq!(first.manifest.layers.len(), 2);
+    let source = open(
+        &format!("docker-archive:{}", at("saved.tar"))
+            .parse()
+            .expect("parses"),
+    );
+    assert_eq!(
+        source.expect("opens").name().as_deref(),
+        Some("docker.io/library/hello:1")
+    );
     let image = store.resolve("hello:1").expect("is there");
     for to in [
         "oci:DIR/layout:tag",

@@ -31,6 +31,11 @@ pub struct Root {
 
 /// Where an image comes from. Nothing that it returns is believed: digests and sizes are checked behind it.
 pub trait Source: Sync {
+    /// What the source itself calls the image, as a name for the store.
+    fn name(&self) -> Option<String> {
+        None
+    }
+
     /// The index or manifest that was asked for.
     fn root(&self) -> Result<Root>;
 

@@ -1,0 +1,44 @@
+//! `image import`: an image from a file or directory into the store.
+
+use super::progress::Reporter;
+use super::pull::{transfer_arguments, transfer_options};
+use super::{explain, store};
+use crate::cli::argument::positional;
+use crate::error::Result;
+use clap::{Arg, ArgMatches, Command};
+use oci::transfer::StoreOnly;
+use std::process::ExitCode;
+
+pub fn command() -> Command {
+    let command = Command::new("import")
+        .about("take in an image from a file or directory")
+        .arg(
+            Arg::new("image")
+                .value_name("SOURCE")
+                .help("oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]")
+                .required(true),
+        )
+        .arg(
+            Arg::new("name")
+                .value_name("NAME")
+                .help("its name in the store"),
+        );
+    transfer_arguments(command)
+}
+
+pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+    let word = positional(matches, "image").unwrap_or_default();
+    run_with(matches, &word, positional(matches, "name").as_deref())
+}
+
+/// Also what `pull` does with a file or directory.
+pub(super) fn run_with(matches: &ArgMatches, word: &str, name: Option<&str>) -> Result<ExitCode> {
+    let location = word.parse().map_err(explain)?;
+    let store = store(matches)?;
+    let reporter = Reporter::new(matches)?;
+    let how = transfer_options(matches)?;
+    let imported = oci::archive::import(&store, &location, name, &how, &StoreOnly, &reporter);
+    let (name, stored) = reporter.finish(imported).map_err(explain)?;
+    reporter.done(&name, &stored)?;
+    Ok(ExitCode::SUCCESS)
+}

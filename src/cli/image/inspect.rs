@@ -1,0 +1,59 @@
+//! `image inspect`: everything that is known of images, as JSON.
+
+use super::{explain, store};
+use crate::cli::print_json;
+use crate::error::Result;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use oci::store::Opened;
+use serde_json::json;
+use std::process::ExitCode;
+
+pub fn command() -> Command {
+    Command::new("inspect")
+        .about("print an image's manifest and configuration")
+        .arg(images())
+}
+
+/// One or more images of the store.
+pub(super) fn images() -> Arg {
+    Arg::new("images")
+        .value_name("IMAGE")
+        .help("name or digest of an image of the store")
+        .action(ArgAction::Append)
+        .num_args(1..)
+        .required(true)
+}
+
+pub(super) fn names(matches: &ArgMatches) -> impl Iterator<Item = &String> {
+    matches.get_many::<String>("images").into_iter().flatten()
+}
+
+pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+    let store = store(matches)?;
+    let opened: Vec<serde_json::Value> = names(matches)
+        .map(|name| store.open_image(name).map(|image| as_json(&image)))
+        .collect::<oci::Result<_>>()
+        .map_err(explain)?;
+    print_json(&opened)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(opened: &Opened) -> serde_json::Value {
+    let layers = opened.manifest.layers.iter().zip(&opened.config.diff_ids);
+    let layers: Vec<_> = layers
+        .zip(opened.config.chain_ids())
+        .map(|((layer, diff_id), chain_id)| {
+            json!({"digest": layer.blob.digest, "size": layer.blob.size, "mediaType": layer.media_type,
+                "diffID": diff_id, "chainID": chain_id})
+        })
+        .collect();
+    json!({
+        "name": opened.image.name,
+        "digest": opened.image.descriptor.digest(),
+        "mediaType": opened.image.descriptor.media_type(),
+        "size": opened.manifest.total_bytes(),
+        "layers": layers,
+        "config": opened.config.document,
+        "annotations": opened.manifest.document.annotations(),
+    })
+}

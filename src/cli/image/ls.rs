@@ -1,0 +1,86 @@
+//! `image ls`: the images of the store, as a table, as JSON, or by name only.
+
+use super::{explain, human, store};
+use crate::cli::argument::{flag, is_json, option};
+use crate::cli::{print, print_json};
+use crate::error::Result;
+use clap::{ArgMatches, Command};
+use oci::store::Listed;
+use serde_json::json;
+use std::process::ExitCode;
+
+const HEADER: [&str; 6] = ["NAME", "DIGEST", "PLATFORM", "LAYERS", "SIZE", "CREATED"];
+
+pub fn command() -> Command {
+    Command::new("ls")
+        .visible_alias("list")
+        .about("list the images of the store")
+        .arg(option("format", "FORMAT", "table or json").short('f'))
+        .arg(flag("quiet", "print names only").short('q'))
+}
+
+pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+    let listed = store(matches)?.list().map_err(explain)?;
+    if matches.get_flag("quiet") {
+        print(
+            &listed
+                .iter()
+                .map(|line| format!("{}\n", name(line)))
+                .collect::<String>(),
+        )?;
+    } else if is_json(matches)? {
+        print_json(&listed.iter().map(as_json).collect::<Vec<_>>())?;
+    } else {
+        print(&table(&listed))?;
+    }
+    for damaged in listed.iter().filter(|line| line.problem.is_some()) {
+        ::log::warn!(
+            "image {}: {}",
+            name(damaged),
+            damaged.problem.as_deref().unwrap_or_default()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An image without a name is its digest.
+fn name(line: &Listed) -> String {
+    line.name.clone().unwrap_or_else(|| line.digest.to_string())
+}
+
+fn as_json(line: &Listed) -> serde_json::Value {
+    json!({"name": line.name, "digest": line.digest, "platform": line.platform, "layers": line.layers,
+        "size": line.bytes, "created": line.created, "containers": line.containers, "problem": line.problem})
+}
+
+fn table(listed: &[Listed]) -> String {
+    let row = |line: &Listed| {
+        let day = line.created.split('T').next().unwrap_or_default();
+        [
+            line.name.clone().unwrap_or_else(|| "-".into()),
+            line.digest.short().to_owned(),
+            line.platform.clone(),
+            line.layers.to_string(),
+            human(line.bytes),
+            day.to_owned(),
+        ]
+    };
+    let mut rows = vec![HEADER.map(str::to_owned)];
+    rows.extend(listed.iter().map(row));
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let line = |row: &[String; 6]| {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        format!("{}\n", cells.join("   ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}

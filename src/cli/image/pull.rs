@@ -1,0 +1,120 @@
+//! `image pull`: an image from a registry into the store.
+
+use super::credential;
+use super::progress::Reporter;
+use super::{explain, store};
+use crate::cli::argument::{flag, option, options, path, positional, text, texts};
+use crate::error::{Error, Result};
+use clap::{Arg, ArgMatches, Command};
+use oci::platform::Platform;
+use oci::reference::{self, Location};
+use oci::registry::{self, Credential, Options};
+use oci::transfer::{self, StoreOnly};
+use std::process::ExitCode;
+
+pub fn command() -> Command {
+    let command = Command::new("pull")
+        .about("fetch an image from a registry")
+        .arg(
+            Arg::new("image")
+                .value_name("IMAGE")
+                .help("such as busybox, quay.io/org/name:tag or docker://registry/name@digest")
+                .required(true),
+        )
+        .arg(option(
+            "creds",
+            "USER:PASSWORD",
+            "credentials of the registry",
+        ))
+        .arg(option(
+            "authfile",
+            "FILE",
+            "file of credentials, as Docker and Podman write it",
+        ))
+        .arg(options(
+            "mirror",
+            "[REGISTRY=]URL",
+            "ask there first; repeatable",
+        ))
+        .arg(
+            flag(
+                "tls-verify",
+                "verify certificates; =false also allows plain HTTP",
+            )
+            .action(clap::ArgAction::Set)
+            .value_parser(clap::value_parser!(bool))
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .default_value("true"),
+        );
+    transfer_arguments(command)
+}
+
+pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+    let word = positional(matches, "image").unwrap_or_default();
+    let reference = match word.parse().map_err(explain)? {
+        Location::Registry(reference) => reference,
+        Location::Name(name) => reference::parse(&name).map_err(explain)?,
+        _ => return super::import::run_with(matches, &word, None),
+    };
+    let store = store(matches)?;
+    let reporter = Reporter::new(matches)?;
+    let stored = registry::pull(
+        &store,
+        &reference,
+        &registry_options(matches)?,
+        &transfer_options(matches)?,
+        &StoreOnly,
+        &reporter,
+    );
+    let stored = reporter.finish(stored).map_err(explain)?;
+    reporter.done(&reference::store_name(&reference), &stored)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `pull` and `import` have in common.
+pub(super) fn transfer_arguments(command: Command) -> Command {
+    command
+        .arg(option(
+            "platform",
+            "OS/ARCH[/VARIANT]",
+            "which image of several",
+        ))
+        .arg(option("jobs", "N", "layers at once"))
+        .arg(option("progress", "HOW", "auto, plain, json or none"))
+        .arg(flag("quiet", "print the digest only").short('q'))
+}
+
+pub(super) fn transfer_options(matches: &ArgMatches) -> Result<transfer::Options> {
+    let mut how = transfer::Options::default();
+    if let Some(platform) = text(matches, "platform")? {
+        how.platform = platform.parse::<Platform>().map_err(explain)?;
+    }
+    if let Some(jobs) = text(matches, "jobs")? {
+        let number = jobs.parse().ok().filter(|jobs| (1..=64).contains(jobs));
+        how.jobs = number
+            .ok_or_else(|| Error::new(format!("--jobs {jobs}: want a number from 1 to 64")))?;
+    }
+    Ok(how)
+}
+
+fn registry_options(matches: &ArgMatches) -> Result<Options> {
+    let mut options = Options {
+        credentials: credential::credentials(),
+        insecure: !matches.get_one("tls-verify").copied().unwrap_or(true),
+        ..Options::default()
+    };
+    if let Some(file) = path(matches, "authfile") {
+        std::fs::metadata(&file)
+            .map_err(|error| Error::io(format!("open {}", file.display()), &error))?;
+        options.credentials.files = vec![file];
+    }
+    if let Some(given) = text(matches, "creds")? {
+        options.credentials.given = Some(Credential::parse(&given).map_err(explain)?);
+    }
+    for mirror in texts(matches, "mirror")? {
+        options.mirrors.push(mirror.parse().map_err(explain)?);
+    }
+    Ok(options)
+}
