@@ -193,7 +193,7 @@ fn mounts_say_what_overlayfs_needs() {
     );
     let options = writable.options().unwrap().into_string().unwrap();
     assert!(
-        options.ends_with(",redirect_dir=off,metacopy=off,index=off,userxattr,volatile"),
+        options.ends_with(",index=off,userxattr,volatile"),
         "{options}"
     );
     assert!(
@@ -424,4 +424,100 @@ fn hard_links_and_parents_that_lean_on_nothing_are_named() {
         "{error}"
     );
     assert!(work_is_empty(ground.path()));
+}
+
+#[test]
+fn a_full_disk_leaves_nothing_and_the_same_command_works_later() {
+    if !is_root() {
+        return;
+    }
+    let ground = tempfile::tempdir().unwrap();
+    let at = ground.path();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            use nix::mount::{MsFlags, mount};
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+            mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
+            mount(
+                Some("t"),
+                at,
+                Some("tmpfs"),
+                MsFlags::empty(),
+                Some("size=4m"),
+            )
+            .unwrap();
+            let store = open(&at.join("store"));
+            fs::write(at.join("ballast"), vec![1; 2 << 20]).unwrap();
+            let layers = [
+                archive([file("small", "x")]),
+                archive([file("big", vec![7; 3 << 20])]),
+            ];
+            let error = unpack(&store, &layers).unwrap_err().to_string();
+            assert!(error.contains("write \"big\": ENOSPC"), "{error}");
+            assert!(work_is_empty(&at.join("store")));
+            assert!(store.chain(&[diff_id(&layers[1])]).is_err());
+            fs::remove_file(at.join("ballast")).unwrap();
+            unpack(&store, &layers).unwrap();
+        });
+    });
+}
+
+/// Root of a user namespace: owners can't all be given, attributes are `user.`, whiteouts are devices all the same.
+#[test]
+fn without_privileges_in_a_user_namespace() {
+    if let Some(store) = std::env::var_os(ROOTLESS) {
+        let store = Snapshots::open(Path::new(&store), OverlayXattrs::User).unwrap();
+        let options = UnpackOptions {
+            owners: false,
+            devices: false,
+            ..UnpackOptions::default()
+        };
+        let base = archive([
+            dir("d").mode(0o500),
+            file("d/a", "a").owner(7, 8),
+            dir("e"),
+            file("e/f", ""),
+            item(b'3', "n").device(1, 3),
+        ]);
+        let change = archive([
+            file("d/.wh.a", ""),
+            file("d/b", "b"),
+            file("e/.wh..wh..opq", ""),
+        ]);
+        let chain = store
+            .unpack(&[blob(&base), blob(&change)], &options)
+            .unwrap();
+        let overlay = store.prepare("c", &chain, false).unwrap();
+        let seen = with_overlay(&overlay, &store_mount(), describe);
+        let names: Vec<&str> = seen
+            .iter()
+            .map(|line| line.split(' ').next().unwrap())
+            .collect();
+        assert_eq!(names, [".", "./d", "./d/b", "./e"]);
+        store.remove("c").unwrap();
+        store.collect_garbage([]).unwrap();
+        return;
+    }
+    let ground = tempfile::tempdir().unwrap();
+    let outcome = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "without_privileges_in_a_user_namespace"])
+        .env(ROOTLESS, ground.path())
+        .output();
+    match outcome {
+        Ok(output) => assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        ),
+        Err(_) => eprintln!("skipped: no unshare"),
+    }
+}
+
+const ROOTLESS: &str = "CRUN_LITE_TEST_ROOTLESS_STORE";
+
+fn store_mount() -> std::path::PathBuf {
+    Path::new(&std::env::var_os(ROOTLESS).unwrap()).join("mnt")
 }

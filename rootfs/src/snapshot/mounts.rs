@@ -83,13 +83,14 @@ impl OverlayMount {
     }
 
     /// Off whatever the kernel's default: a committed upper must not speak in references to other layers.
+    /// With `userxattr` the kernel itself turns the first two off, and refuses to hear of them.
     fn settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        [
+        let all = [
+            ("index", "off"),
             ("redirect_dir", "off"),
             ("metacopy", "off"),
-            ("index", "off"),
-        ]
-        .into_iter()
+        ];
+        all.into_iter().take(if self.userxattr { 1 } else { 3 })
     }
 
     fn flags(&self) -> impl Iterator<Item = &'static str> {
