@@ -291,15 +291,13 @@ impl<'p> Planner<'p> {
 
     /// SPEC(config.md#prestart) SPEC(config.md#createruntime-hooks) SPEC(config.md#createcontainer-hooks)
     fn create_hooks(&mut self) -> Result<()> {
-        let Some(hooks) = &self.spec.hooks else {
-            return Ok(());
-        };
-        if !hooks.prestart.is_empty()
-            || !hooks.create_runtime.is_empty()
-            || !self.linux.net_devices.is_empty()
-        {
+        let hooks = self.spec.hooks.as_ref();
+        let runtime_hooks = hooks
+            .is_some_and(|hooks| !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty());
+        if runtime_hooks || !self.linux.net_devices.is_empty() {
             self.push(Step::AwaitRuntimeHooks);
         }
+        let Some(hooks) = hooks else { return Ok(()) };
         for hook in hook_ops("hooks.createContainer", &hooks.create_container)? {
             self.push(Step::CreateContainerHook(hook));
         }

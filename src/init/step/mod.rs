@@ -4,6 +4,7 @@ pub mod copy_up;
 pub mod device;
 pub mod hook;
 pub mod identity;
+pub mod legacy;
 pub mod mount;
 pub mod path;
 pub mod procfs;

@@ -2,14 +2,14 @@
 //!
 //! The calls of Linux 5.2 and 5.12 are used where they exist; `mount(2)` on `/proc/self/fd/N` stands in.
 
-use super::copy_up;
+use super::{copy_up, legacy};
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::path::{self, Missing};
 use crate::sys::mount::{self as call, AttributeChange, FD_PATH_BYTES, attribute, fd_path};
 use crate::sys::{self, open};
 use nix::errno::Errno;
-use rootfs::mount::{FsOption, Idmap, MountOp, Mounted};
+use rootfs::mount::{Attributes, FsOption, Idmap, MountOp, Mounted};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
@@ -30,6 +30,7 @@ pub fn mount(child: &mut Child, op: &MountOp) -> Result {
                 op.attributes.set,
             );
             match (made, &op.fallback_bind) {
+                (Err(failure), _) if failure == NO_FSOPEN => legacy::file_system(child, op),
                 (Err(Failure { code, .. }), Some(host)) if refused(code) => {
                     bind(child, op, host, true, false)
                 }
@@ -60,11 +61,17 @@ pub fn attach_prepared(child: &mut Child, prepared: usize, op: &MountOp) -> Resu
     attach_bind(child, op, tree)
 }
 
+/// KERNEL(<5.2)
+const NO_FSOPEN: Failure = Failure {
+    operation: Operation::OpenFileSystem,
+    code: Errno::ENOSYS as i32,
+};
+
 fn refused(code: i32) -> bool {
     code == Errno::EPERM as i32 || code == Errno::EBUSY as i32
 }
 
-/// A detached mount of a new instance, or `None` where only mount(2) exists.
+/// A detached mount of a new instance.
 fn new_file_system(
     fs_type: &CStr,
     source: &CStr,
@@ -113,8 +120,7 @@ fn attach_new(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
     if op.copy_up {
         copy_up::fill(place, tree).during(Operation::CopyUp)?;
     }
-    change_attributes(tree, op, false)?;
-    call::attach(tree, place).during(Operation::Attach)?;
+    attach_changed(tree, place, op, false)?;
     propagate(tree, op)?;
     open::close(place);
     open::close(tree);
@@ -129,7 +135,7 @@ fn bind(
     no_follow: bool,
 ) -> Result {
     let tree = match call::clone_tree(libc::AT_FDCWD, source, recursive, no_follow) {
-        Err(Errno::ENOSYS) => return bind_by_path(child, op, source, recursive),
+        Err(Errno::ENOSYS) => return legacy::bind(child, op, source, recursive),
         other => other.during(Operation::OpenSource)?,
     };
     attach_bind(child, op, tree)
@@ -138,8 +144,7 @@ fn bind(
 fn attach_bind(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
     let place = destination(child, op, like(tree)?)?;
     map_ids(child, tree, op.idmap.as_ref())?;
-    change_attributes(tree, op, true)?;
-    call::attach(tree, place).during(Operation::Attach)?;
+    attach_changed(tree, place, op, true)?;
     propagate(tree, op)?;
     open::close(place);
     open::close(tree);
@@ -147,7 +152,7 @@ fn attach_bind(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
 }
 
 /// A file is mounted on a file, a directory on a directory.
-fn like(fd: RawFd) -> Result<Missing> {
+pub(super) fn like(fd: RawFd) -> Result<Missing> {
     let stat = open::stat(fd).during(Operation::OpenSource)?;
     Ok(if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
         Missing::Directory
@@ -156,7 +161,7 @@ fn like(fd: RawFd) -> Result<Missing> {
     })
 }
 
-fn destination(child: &Child, op: &MountOp, missing: Missing) -> Result<RawFd> {
+pub(super) fn destination(child: &Child, op: &MountOp, missing: Missing) -> Result<RawFd> {
     path::open_or_make(
         child.root,
         &op.destination,
@@ -181,28 +186,47 @@ fn map_ids(child: &mut Child, tree: RawFd, idmap: Option<&Idmap>) -> Result {
 }
 
 /// A new instance got its own attributes from fsmount(2); a bind mount inherits the source's and changes them here.
-fn change_attributes(tree: RawFd, op: &MountOp, bind: bool) -> Result {
+fn change_attributes(tree: RawFd, op: &MountOp, bind: bool) -> sys::Result<()> {
     let own = if bind {
-        (op.attributes.set, op.attributes.clear)
+        op.attributes
     } else {
-        (0, 0)
+        Attributes::default()
     };
-    let all = (op.recursive_attributes.set, op.recursive_attributes.clear);
-    for ((set, clear), recursive) in [(own, false), (all, true)] {
-        if set | clear != 0 {
-            let change = AttributeChange {
-                set,
-                clear,
-                recursive,
-                ..AttributeChange::default()
-            };
-            call::set_attributes(tree, change).during(Operation::SetAttributes)?;
+    for (attributes, recursive) in [(own, false), (op.recursive_attributes, true)] {
+        if attributes != Attributes::default() {
+            let Attributes { set, clear } = attributes;
+            call::set_attributes(
+                tree,
+                AttributeChange {
+                    set,
+                    clear,
+                    recursive,
+                    ..AttributeChange::default()
+                },
+            )?;
         }
     }
     Ok(())
 }
 
-fn propagate(tree: RawFd, op: &MountOp) -> Result {
+/// Attaches a mount whose attributes are right before anyone can see it. KERNEL(<5.12): right after.
+fn attach_changed(tree: RawFd, place: RawFd, op: &MountOp, bind: bool) -> Result {
+    let changed = change_attributes(tree, op, bind);
+    if changed != Err(Errno::ENOSYS) {
+        changed.during(Operation::SetAttributes)?;
+        return call::attach(tree, place).during(Operation::Attach);
+    }
+    legacy::refuse_recursive(op)?;
+    call::attach(tree, place).during(Operation::Attach)?;
+    legacy::remount_bind(
+        tree,
+        legacy::flags(op.attributes.set),
+        legacy::flags(op.attributes.clear),
+    )
+    .during(Operation::SetAttributes)
+}
+
+pub(super) fn propagate(tree: RawFd, op: &MountOp) -> Result {
     for propagation in &op.propagation {
         let change = AttributeChange {
             propagation: propagation.flag,
@@ -249,70 +273,11 @@ fn remount(
         open::close(context);
         done?;
     }
-    change_attributes(place, op, true)?;
+    match change_attributes(place, op, true) {
+        Err(Errno::ENOSYS) => legacy::change(place, op)?,
+        other => other.during(Operation::SetAttributes)?,
+    }
     propagate(place, op)?;
     open::close(place);
     Ok(())
-}
-
-/// KERNEL(<5.2): bind by mount(2), the destination still a handle.
-#[cold]
-fn bind_by_path(child: &mut Child, op: &MountOp, source: &CStr, recursive: bool) -> Result {
-    let from =
-        open::open_at(libc::AT_FDCWD, source, libc::O_PATH, 0).during(Operation::OpenSource)?;
-    let place = destination(child, op, like(from)?)?;
-    open::close(from);
-    let mut buffer = [0; FD_PATH_BYTES];
-    let target = fd_path(place, &mut buffer);
-    let flags = libc::MS_BIND | if recursive { libc::MS_REC } else { 0 };
-    call::mount(Some(source), target, None, flags, None).during(Operation::Attach)?;
-    open::close(place);
-    let mounted = destination(child, op, Missing::Refuse)?;
-    remount_bind(
-        mounted,
-        legacy_flags(op.attributes.set),
-        legacy_flags(op.attributes.clear),
-    )
-    .during(Operation::SetAttributes)?;
-    if op.recursive_attributes != rootfs::mount::Attributes::default() || op.idmap.is_some() {
-        // SPEC(config.md#linux-mount-options): recursive attributes must not quietly become plain ones.
-        return Err(Failure::new(Operation::SetAttributes, Errno::ENOSYS));
-    }
-    propagate(mounted, op)?;
-    open::close(mounted);
-    Ok(())
-}
-
-/// `MOUNT_ATTR_*` as the `MS_*` flags of mount(2).
-fn legacy_flags(attributes: u64) -> u64 {
-    const TABLE: [(u64, u64); 7] = [
-        (0x1, libc::MS_RDONLY),
-        (0x2, libc::MS_NOSUID),
-        (0x4, libc::MS_NODEV),
-        (0x8, libc::MS_NOEXEC),
-        (0x10, libc::MS_NOATIME),
-        (0x20, libc::MS_STRICTATIME),
-        (0x80, libc::MS_NODIRATIME),
-    ];
-    TABLE
-        .iter()
-        .filter(|(attribute, _)| attributes & attribute != 0)
-        .fold(0, |flags, (_, flag)| flags | flag)
-}
-
-/// KERNEL(<5.12): changes a bind mount's flags, keeping those it has: dropping a locked one is refused.
-#[cold]
-pub fn remount_bind(fd: RawFd, set: u64, clear: u64) -> sys::Result<()> {
-    if set | clear == 0 {
-        return Ok(());
-    }
-    let flags = call::mount_flags(fd)? & !clear | set;
-    let mut buffer = [0; FD_PATH_BYTES];
-    call::mount(
-        None,
-        fd_path(fd, &mut buffer),
-        None,
-        libc::MS_REMOUNT | libc::MS_BIND | flags,
-        None,
-    )
 }

@@ -89,7 +89,7 @@ pub fn readonly(child: &mut Child, path: &CStr) -> Result {
         ..AttributeChange::default()
     };
     match mount::set_attributes(tree, change) {
-        Err(Errno::ENOSYS) => super::mount::remount_bind(tree, libc::MS_RDONLY, 0),
+        Err(Errno::ENOSYS) => super::legacy::remount_bind(tree, libc::MS_RDONLY, 0),
         other => other,
     }
     .during(Operation::SetAttributes)?;
@@ -140,7 +140,7 @@ fn readonly_by_path(child: &Child, place: RawFd, path: &CStr) -> Result {
         return Ok(());
     };
     let changed =
-        super::mount::remount_bind(mounted, libc::MS_RDONLY, 0).during(Operation::SetAttributes);
+        super::legacy::remount_bind(mounted, libc::MS_RDONLY, 0).during(Operation::SetAttributes);
     open::close(mounted);
     changed
 }

@@ -68,7 +68,7 @@ pub fn readonly_root(child: &mut Child) -> Result {
         ..AttributeChange::default()
     };
     match mount::set_attributes(child.root, change) {
-        Err(Errno::ENOSYS) => super::mount::remount_bind(child.root, libc::MS_RDONLY, 0),
+        Err(Errno::ENOSYS) => super::legacy::remount_bind(child.root, libc::MS_RDONLY, 0),
         other => other,
     }
     .during(Operation::SetAttributes)

@@ -1,0 +1,170 @@
+//! Mounts on kernels without fsopen(2) and open_tree(2) (5.2) or mount_setattr(2) (5.12): mount(2) on `/proc/self/fd/N`,
+//! so that the destination is a handle there too.
+
+use super::mount::{destination, like, propagate};
+use crate::init::child::Child;
+use crate::init::failure::{During, Failure, Operation, Result};
+use crate::init::path::Missing;
+use crate::sys::mount::{self as call, FD_PATH_BYTES, fd_path};
+use crate::sys::{self, open};
+use nix::errno::Errno;
+use rootfs::mount::{Attributes, FsOption, MountOp, Mounted};
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+/// A new file system instance, its options joined by commas as mount(2) wants them.
+#[cold]
+pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
+    let Mounted::FileSystem {
+        fs_type,
+        source,
+        superblock_flags,
+        options,
+    } = &op.what
+    else {
+        return Err(Failure::new(Operation::Whole, Errno::EINVAL));
+    };
+    refuse_recursive(op)?;
+    let place = destination(child, op, Missing::Directory)?;
+    let mut buffer = [0; FD_PATH_BYTES];
+    let mut data = Data::new();
+    options
+        .iter()
+        .try_for_each(|option| data.push(option))
+        .during(Operation::SetOption)?;
+    let flags = superblock_flags | self::flags(op.attributes.set);
+    call::mount(
+        Some(source),
+        fd_path(place, &mut buffer),
+        Some(fs_type),
+        flags,
+        data.as_c_str(),
+    )
+    .during(Operation::CreateFileSystem)?;
+    open::close(place);
+    finish(child, op)
+}
+
+/// A bind mount, then its flags.
+#[cold]
+pub fn bind(child: &mut Child, op: &MountOp, source: &CStr, recursive: bool) -> Result {
+    refuse_recursive(op)?;
+    let from =
+        open::open_at(libc::AT_FDCWD, source, libc::O_PATH, 0).during(Operation::OpenSource)?;
+    let place = destination(child, op, like(from)?)?;
+    open::close(from);
+    let mut buffer = [0; FD_PATH_BYTES];
+    let kind = libc::MS_BIND | if recursive { libc::MS_REC } else { 0 };
+    call::mount(Some(source), fd_path(place, &mut buffer), None, kind, None)
+        .during(Operation::Attach)?;
+    open::close(place);
+    let mounted = destination(child, op, Missing::Refuse)?;
+    let changed = change(mounted, op);
+    open::close(mounted);
+    changed?;
+    finish(child, op)
+}
+
+/// The flags of a mount that is attached.
+#[cold]
+pub fn change(mounted: RawFd, op: &MountOp) -> Result {
+    refuse_recursive(op)?;
+    remount_bind(
+        mounted,
+        flags(op.attributes.set),
+        flags(op.attributes.clear),
+    )
+    .during(Operation::SetAttributes)
+}
+
+fn finish(child: &Child, op: &MountOp) -> Result {
+    let mounted = destination(child, op, Missing::Refuse)?;
+    let done = propagate(mounted, op);
+    open::close(mounted);
+    done
+}
+
+/// SPEC(config.md#linux-mount-options): recursive attributes and id maps must not quietly become something less.
+pub fn refuse_recursive(op: &MountOp) -> Result {
+    match op.recursive_attributes == Attributes::default() && op.idmap.is_none() {
+        true => Ok(()),
+        false => Err(Failure::new(Operation::SetAttributes, Errno::ENOSYS)),
+    }
+}
+
+/// `MOUNT_ATTR_*` as the `MS_*` flags of mount(2).
+pub fn flags(attributes: u64) -> u64 {
+    const TABLE: [(u64, u64); 7] = [
+        (libc::MOUNT_ATTR_RDONLY, libc::MS_RDONLY),
+        (libc::MOUNT_ATTR_NOSUID, libc::MS_NOSUID),
+        (libc::MOUNT_ATTR_NODEV, libc::MS_NODEV),
+        (libc::MOUNT_ATTR_NOEXEC, libc::MS_NOEXEC),
+        (libc::MOUNT_ATTR_NOATIME, libc::MS_NOATIME),
+        (libc::MOUNT_ATTR_STRICTATIME, libc::MS_STRICTATIME),
+        (libc::MOUNT_ATTR_NODIRATIME, libc::MS_NODIRATIME),
+    ];
+    let set = TABLE
+        .iter()
+        .filter(|(attribute, _)| attributes & attribute != 0);
+    set.fold(0, |flags, (_, flag)| flags | flag)
+}
+
+/// Changes a bind mount's flags, keeping those it has: dropping a locked one is refused.
+#[cold]
+pub fn remount_bind(fd: RawFd, set: u64, clear: u64) -> sys::Result<()> {
+    if set | clear == 0 {
+        return Ok(());
+    }
+    let flags = call::mount_flags(fd)? & !clear | set;
+    let mut buffer = [0; FD_PATH_BYTES];
+    call::mount(
+        None,
+        fd_path(fd, &mut buffer),
+        None,
+        libc::MS_REMOUNT | libc::MS_BIND | flags,
+        None,
+    )
+}
+
+/// Options joined by commas, on the stack: the kernel takes a page.
+struct Data {
+    bytes: [u8; 4096],
+    length: usize,
+}
+
+impl Data {
+    fn new() -> Data {
+        Data {
+            bytes: [0; 4096],
+            length: 0,
+        }
+    }
+
+    fn push(&mut self, option: &FsOption) -> sys::Result<()> {
+        let comma: &[u8] = if self.length == 0 { b"" } else { b"," };
+        let value = option.value.as_deref().map(CStr::to_bytes);
+        let equals: &[u8] = if value.is_some() { b"=" } else { b"" };
+        for part in [
+            comma,
+            option.key.to_bytes(),
+            equals,
+            value.unwrap_or_default(),
+        ] {
+            let end = self.length + part.len();
+            // One byte stays for the NUL.
+            self.bytes
+                .get_mut(self.length..end)
+                .filter(|_| end < 4096)
+                .ok_or(Errno::E2BIG)?
+                .copy_from_slice(part);
+            self.length = end;
+        }
+        Ok(())
+    }
+
+    fn as_c_str(&self) -> Option<&CStr> {
+        CStr::from_bytes_until_nul(&self.bytes)
+            .ok()
+            .filter(|text| !text.is_empty())
+    }
+}
