@@ -4,6 +4,9 @@
 //! `cli -> container -> {plan, init, cgroup, host}`, `plan -> {rootfs, oci}`, `init, cgroup -> {plan's types, sys}`, `host -> sys`.
 //! The specification is interpreted once, by [`plan`], into inert data; [`init`] only executes it.
 
+// A test that unwraps fails where it should.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod cgroup;
 pub mod cli;
 pub mod container;

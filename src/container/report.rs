@@ -36,7 +36,11 @@ impl<'a> Report<'a> {
             created: &record.created,
             annotations: (!record.annotations.is_empty()).then_some(&record.annotations),
             owner: user_name(record.owner),
-            systemd_scope: record.systemd_scope.as_deref(),
+            systemd_scope: record
+                .cgroup
+                .scope
+                .as_ref()
+                .map(|scope| scope.unit.as_str()),
         }
     }
 

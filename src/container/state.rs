@@ -53,9 +53,6 @@ pub struct Record {
     /// Where the container's cgroups are; no directories without a cgroup of its own.
     #[serde(default)]
     pub cgroup: CgroupRecord,
-    /// The systemd scope, where systemd made the cgroup.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub systemd_scope: Option<String>,
 }
 
 /// How far `create` came.

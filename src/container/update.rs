@@ -26,10 +26,9 @@ fn update_named(globals: &Globals, id: &Id, options: &UpdateOptions) -> Result<(
     if options.resources != Resources::default() {
         limit(&record, linux, &options.resources)?;
     }
-    for schema in [&options.l3_cache_schema, &options.mem_bw_schema] {
-        if let Some(schema) = schema {
-            set_schema(id, linux, schema)?;
-        }
+    let schemas = [&options.l3_cache_schema, &options.mem_bw_schema];
+    for schema in schemas.into_iter().flatten() {
+        set_schema(id, linux, schema)?;
     }
     remember(&dir, &spec)
 }

@@ -57,7 +57,7 @@ pub fn open_existing(root: RawFd, path: &CStr, flags: i32) -> Result<RawFd> {
 }
 
 /// Opens the directory that `path` lies in, made when missing, and gives the last component.
-pub fn open_parent<'p>(root: RawFd, path: &'p CStr) -> Result<(RawFd, &'p CStr)> {
+pub fn open_parent(root: RawFd, path: &CStr) -> Result<(RawFd, &CStr)> {
     let bytes = path.to_bytes();
     let slash = bytes
         .iter()

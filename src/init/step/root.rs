@@ -80,8 +80,6 @@ pub fn check_inside() -> Result {
     match open::working_directory(&mut buffer) {
         Ok([b'/', ..]) => Ok(()),
         Ok(_) => Err(Failure::new(Operation::OutsideRoot, Errno::ENOENT)),
-        Err(errno) => Err(sys::Result::<()>::Err(errno)
-            .during(Operation::OutsideRoot)
-            .unwrap_err()),
+        Err(errno) => Err(Failure::new(Operation::OutsideRoot, errno)),
     }
 }
