@@ -122,7 +122,12 @@ fn user(text: &str) -> Result<ExecUser> {
         Some((uid, gid)) => (uid, Some(gid)),
         None => (text, None),
     };
-    let parsed = uid.parse().ok().zip(gid.map(str::parse).transpose().ok());
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| digits)
+    };
+    let gid = gid.map(|gid| number(gid).ok_or(())).transpose();
+    let parsed = number(uid).zip(gid.ok());
     parsed
         .map(|(uid, gid)| ExecUser { uid, gid })
         .ok_or_else(|| Error::new(format!("--user: {text:?} is not UID[:GID] in numbers")))

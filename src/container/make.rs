@@ -158,12 +158,11 @@ impl<'o> Making<'o> {
             start,
             mounts,
             id_maps,
-            parents_own: Vec::new(),
+            kept: Vec::new(),
         })
     }
 
-    fn spawn(&self, made: &Made, mut fds: ChildFds) -> Result<Spawned<'_>> {
-        fds.parents_own.extend(made.dir.lock_fd());
+    fn spawn(&self, made: &Made, fds: ChildFds) -> Result<Spawned<'_>> {
         let filter = self.plan.seccomp.as_ref().map(|seccomp| Filter {
             program: &seccomp.filter,
             flags: seccomp.flags,

@@ -11,7 +11,6 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -157,11 +156,6 @@ impl StateDir {
     /// Lets others change the container while this value lives on.
     pub fn unlock(&mut self) {
         self.lock = None;
-    }
-
-    /// The descriptor that holds the lock.
-    pub fn lock_fd(&self) -> Option<RawFd> {
-        self.lock.as_ref().map(|lock| lock.as_raw_fd())
     }
 
     /// Whether someone (we, perhaps) holds the lock: a `create` that still works on it.

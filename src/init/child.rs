@@ -27,6 +27,8 @@ pub struct Child<'c, 'p> {
     pub root: RawFd,
     /// The private procfs, once a step wanted it.
     pub procfs: Option<RawFd>,
+    /// One that has the kernel's parameters.
+    pub parameters: Option<RawFd>,
     /// An attached empty read-only directory that further masks are clones of.
     pub empty_directory: Option<RawFd>,
     /// How many hooks have run.
@@ -76,6 +78,7 @@ impl<'c, 'p> Child<'c, 'p> {
             step: 0,
             root: -1,
             procfs: None,
+            parameters: None,
             empty_directory: None,
             hooks_run: 0,
             idmaps_used: 0,
@@ -89,9 +92,7 @@ impl<'c, 'p> Child<'c, 'p> {
 impl Child<'_, '_> {
     /// Before the first step: nothing inherited may change what the steps do.
     fn begin(&mut self) -> Result {
-        for &fd in &self.prepared.fds.parents_own {
-            sys::open::close(fd);
-        }
+        sys::open::close_all_but(&self.prepared.fds.kept);
         sys::process::set_umask(0);
         // The caller's terminal and its signals are not the container's; a leader already has its own.
         let _ = sys::process::new_session();

@@ -169,7 +169,11 @@ impl ParentEnd {
     /// Waits for a message; `None` when the child has closed its end, by `execve` or by dying.
     pub fn receive(self) -> sys::Result<Option<(FromInit, Fds)>> {
         let (bytes, length, fds) = match receive(self.0) {
-            Err(Errno::ECONNRESET) => return Ok(None),
+            // The child ended with something of ours unread. That is told once, before what it had sent.
+            Err(Errno::ECONNRESET) => match receive(self.0) {
+                Err(Errno::ECONNRESET) => return Ok(None),
+                other => other?,
+            },
             other => other?,
         };
         if length == 0 {

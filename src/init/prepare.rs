@@ -82,12 +82,30 @@ pub struct ChildFds {
     pub mounts: Vec<RawFd>,
     /// User namespaces of idmapped mounts, by order of the steps that need one.
     pub id_maps: Vec<RawFd>,
-    /// What only the parent may hold: its end of the protocol and its lock. The child closes them first, so that a
-    /// parent that is killed leaves neither behind.
-    pub parents_own: Vec<RawFd>,
+    /// All that the child keeps beside 0 to 2, in order; [`ChildFds::keep_only`] fills it.
+    pub kept: Vec<RawFd>,
 }
 
 impl ChildFds {
+    /// Says what the child keeps: its end of the protocol, what its steps use, what the container inherits. All else
+    /// of the parent's it closes first: the lock and the protocol's other end would outlive a parent that is killed,
+    /// and a directory of the host is a way out for a path like /proc/self/fd/4/.. CVE-2024-21626
+    pub fn keep_only(&mut self, steps: &[Step], runtime: RawFd) {
+        let inherited = steps.iter().flat_map(|step| match step {
+            Step::CloseFds { keep } => keep.as_slice(),
+            _ => &[],
+        });
+        self.kept = [runtime, self.console, self.start]
+            .iter()
+            .chain(&self.mounts)
+            .chain(&self.id_maps)
+            .chain(inherited)
+            .copied()
+            .filter(|&fd| fd > 2)
+            .collect();
+        self.kept.sort_unstable();
+    }
+
     /// The parent's copies are closed once the child has its own.
     pub fn close(&mut self) {
         self.mounts
@@ -104,7 +122,7 @@ impl Default for ChildFds {
             start: -1,
             mounts: Vec::new(),
             id_maps: Vec::new(),
-            parents_own: Vec::new(),
+            kept: Vec::new(),
         }
     }
 }

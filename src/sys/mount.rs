@@ -258,11 +258,13 @@ pub fn fd_path(fd: RawFd, buffer: &mut [u8; FD_PATH_BYTES]) -> &CStr {
     CStr::from_bytes_until_nul(buffer).unwrap_or(c"")
 }
 
-/// A detached, read-only instance of procfs that shows processes only: writes to it can't be redirected by mounts that
-/// the container made over /proc. KERNEL(5.8) for `subset=pid`; an older kernel's full procfs serves as well.
-pub fn private_procfs() -> Result<RawFd> {
+/// A detached instance of procfs: writes to it can't be redirected by mounts that the container made over /proc. With
+/// `only_processes` it lacks /proc/sys and the like. KERNEL(5.8) for that; an older kernel's full procfs serves as well.
+pub fn private_procfs(only_processes: bool) -> Result<RawFd> {
     let context = open_context(c"proc")?;
-    let _ = set_option(context, c"subset", Some(c"pid"));
+    if only_processes {
+        let _ = set_option(context, c"subset", Some(c"pid"));
+    }
     let mount = create_instance(context).and_then(|()| mount_instance(context, 0));
     open::close(context);
     mount

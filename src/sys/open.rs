@@ -223,6 +223,24 @@ pub fn keep_on_exec(fd: RawFd) -> Result<()> {
     unsafe { syscall!(SYS_fcntl, fd, libc::F_SETFD, 0) }.map(drop)
 }
 
+/// Closes every fd from 3 on but these, which are in order. KERNEL(<5.9): nothing is closed; all is close-on-exec.
+pub fn close_all_but(kept: &[RawFd]) {
+    let mut first: libc::c_uint = 3;
+    for &fd in kept {
+        let fd = fd as libc::c_uint;
+        if fd > first {
+            close_between(first, fd - 1);
+        }
+        first = first.max(fd.saturating_add(1));
+    }
+    close_between(first, libc::c_uint::MAX);
+}
+
+fn close_between(first: libc::c_uint, last: libc::c_uint) {
+    // SAFETY: only the child's own copies of fds are closed, and nothing in it owns one of those.
+    let _ = unsafe { syscall!(SYS_close_range, first, last, 0) };
+}
+
 /// close_range(2) with `CLOSE_RANGE_CLOEXEC`: every fd from `first` on is closed by `execve`. KERNEL(5.11).
 pub fn close_on_exec_from(first: u32) -> Result<()> {
     // SAFETY: takes no pointers.

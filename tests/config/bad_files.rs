@@ -88,8 +88,8 @@ fn deeply_nested_config(t: &Sandbox) {
         let nested = format!("{}1{}", open.repeat(200_000), close.repeat(200_000));
         refused_text(
             t,
-            format!("{{\"ociVersion\": \"1.0.2\", \"x\": {nested}}}"),
-            &["config.json"],
+            format!("{{\"ociVersion\": \"1.0.2\", \"process\": {nested}}}"),
+            &[],
         );
     }
 }

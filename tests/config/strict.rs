@@ -7,7 +7,7 @@ cases![
     listener_metadata_without_path,
     syscalls_without_names,
     a_device_over_a_file,
-    mappings_without_a_user_namespace,
+    a_relative_poststop_hook,
     relative_masked_and_readonly_paths
 ];
 
@@ -97,13 +97,9 @@ fn a_device_over_a_file(t: &Sandbox) {
         .fails_with(&["/opt/file"]);
 }
 
-fn mappings_without_a_user_namespace(t: &Sandbox) {
-    let ranges = json!([{"containerID": 0, "hostID": 1, "size": 1}]);
-    warned_then_refused(
-        t,
-        &t.bundle().set("/linux/uidMappings", ranges),
-        "linux.uidMappings",
-    );
+fn a_relative_poststop_hook(t: &Sandbox) {
+    let bundle = t.bundle().hook("poststop", json!({"path": "relative"}));
+    warned_then_refused(t, &bundle, "hooks.poststop[0].path");
 }
 
 fn relative_masked_and_readonly_paths(t: &Sandbox) {

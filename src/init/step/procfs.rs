@@ -12,17 +12,26 @@ use std::os::fd::RawFd;
 
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 
-/// The private procfs, made on first use; the `/proc` that is mounted, checked to be one, where that is refused.
+/// The private procfs of processes, made on first use.
 fn procfs(child: &mut Child) -> Result<RawFd> {
-    if let Some(procfs) = child.procfs {
+    made_once(&mut child.procfs, true)
+}
+
+fn made_once(procfs: &mut Option<RawFd>, only_processes: bool) -> Result<RawFd> {
+    if let Some(procfs) = *procfs {
         return Ok(procfs);
     }
-    let procfs = match mount::private_procfs() {
-        Err(Errno::EPERM | Errno::ENOSYS) => mounted_procfs()?,
-        other => other.during(Operation::OpenProcfs)?,
-    };
-    child.procfs = Some(procfs);
-    Ok(procfs)
+    let made = open_procfs(only_processes)?;
+    *procfs = Some(made);
+    Ok(made)
+}
+
+/// A private procfs; the `/proc` that is mounted, checked to be one, where that is refused.
+fn open_procfs(only_processes: bool) -> Result<RawFd> {
+    match mount::private_procfs(only_processes) {
+        Err(Errno::EPERM | Errno::ENOSYS) => mounted_procfs(),
+        other => other.during(Operation::OpenProcfs),
+    }
 }
 
 /// KERNEL(<5.2), and user namespaces whose /proc is masked already.
@@ -53,7 +62,7 @@ fn write(procfs: RawFd, path: &CStr, value: &CStr) -> Result {
 
 /// `path` is relative to the procfs, such as `sys/net/ipv4/ip_forward`.
 pub fn sysctl(child: &mut Child, path: &CStr, value: &CStr) -> Result {
-    let procfs = procfs(child)?;
+    let procfs = made_once(&mut child.parameters, false)?;
     write(procfs, path, value)
 }
 
