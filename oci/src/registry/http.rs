@@ -296,9 +296,13 @@ impl<'a> Client<'a> {
             .input_buffer_size(256 << 10)
             .accept_encoding("identity")
             .user_agent(concat!("crun-lite/", env!("CARGO_PKG_VERSION")));
+        let host = url.authority().map_or("", |authority| authority.as_str());
+        // No proxy knows the way to this machine's own registry.
+        if is_loopback(host) {
+            config = config.proxy(None);
+        }
         // Reading the bundle of certificates takes longer than a request on loopback.
         if url.scheme_str() == Some("https") {
-            let host = url.authority().map_or("", |authority| authority.as_str());
             config = config.tls_config(tls::config(
                 host,
                 &options.certificate_dirs,

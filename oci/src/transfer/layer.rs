@@ -4,11 +4,13 @@
 
 use super::pipe::{Sender, pipe};
 use super::{LayerInfo, Transfer};
+use crate::digest::DiffId;
 use crate::error::{Context, Error, Kind, Result};
 use crate::image_config::ImageConfig;
-use crate::manifest::Manifest;
+use crate::manifest::{Layer, Manifest};
 use crate::progress::{Role, Stage};
-use crate::store::{Begin, Ingest};
+use crate::store::{Begin, Ingest, Receiver};
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -20,21 +22,78 @@ struct Queue<'q> {
     failure: Mutex<Option<Error>>,
 }
 
+/// All layers, the lowest first.
+pub(super) fn layers(manifest: &Manifest, config: &ImageConfig) -> Vec<LayerInfo> {
+    let pairs = manifest.layers.iter().zip(&config.diff_ids).enumerate();
+    let info = |(index, (layer, diff_id)): (usize, (&Layer, &DiffId))| LayerInfo {
+        index,
+        blob: layer.blob.clone(),
+        compression: layer.compression,
+        diff_id: diff_id.clone(),
+    };
+    pairs.map(info).collect()
+}
+
+/// Passes a layer's bytes on and puts it into the store at its end.
+struct Storing<'s> {
+    transfer: &'s Transfer<'s>,
+    layer: LayerInfo,
+    receiver: Option<Receiver<Box<dyn Read + Send + 's>>>,
+    done: u64,
+}
+
+impl Read for Storing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(receiver) = &mut self.receiver else {
+            return Ok(0);
+        };
+        let count = receiver.read(buffer)?;
+        if count > 0 || buffer.is_empty() {
+            self.done += count as u64;
+            let progress = self.transfer.progress;
+            progress.bytes(&self.layer.blob.digest, self.done);
+            return Ok(count);
+        }
+        if let Some(receiver) = self.receiver.take() {
+            receiver.commit().map_err(Error::into_io)?;
+            self.transfer.stage(&self.layer, Stage::Done);
+        }
+        Ok(0)
+    }
+}
+
 impl Transfer<'_> {
+    /// A layer's bytes, stored while they are read.
+    pub(super) fn open_layer(&self, layer: LayerInfo) -> Result<Box<dyn Read + Send + '_>> {
+        loop {
+            match self.store.ingest(&layer.blob)? {
+                Begin::Present => {
+                    self.stage(&layer, Stage::Present);
+                    return Ok(Box::new(self.store.open_blob(&layer.blob)?));
+                }
+                Begin::Busy => {
+                    self.stage(&layer, Stage::Waiting);
+                    self.store.await_ingest(&layer.blob)?;
+                }
+                Begin::Started(ingest) => {
+                    self.stage(&layer, Stage::Fetching);
+                    let source = self
+                        .source
+                        .open(&layer.blob, Role::Layer, ingest.offset())?;
+                    return Ok(Box::new(Storing {
+                        transfer: self,
+                        receiver: Some(ingest.receive(source)?),
+                        layer,
+                        done: 0,
+                    }));
+                }
+            }
+        }
+    }
+
     /// Brings all layers, some at once.
     pub(super) fn layers(&self, manifest: &Manifest, config: &ImageConfig) -> Result<()> {
-        let layers: Vec<LayerInfo> = manifest
-            .layers
-            .iter()
-            .zip(&config.diff_ids)
-            .enumerate()
-            .map(|(index, (layer, diff_id))| LayerInfo {
-                index,
-                blob: layer.blob.clone(),
-                compression: layer.compression,
-                diff_id: diff_id.clone(),
-            })
-            .collect();
+        let layers = layers(manifest, config);
         let queue = Queue {
             layers: &layers,
             next: AtomicUsize::new(0),

@@ -125,28 +125,97 @@ pub fn transfer(
     sink: &dyn LayerSink,
     progress: &dyn Progress,
 ) -> Result<Stored> {
-    let lease = store.lease()?;
-    let run = Transfer {
-        store,
-        source,
-        options,
-        sink,
-        progress,
-        lease: &lease,
-    };
-    let (descriptor, manifest, bytes) = run.choose()?;
-    lease.add(manifest.layers.iter().map(|layer| &layer.blob.digest))?;
-    lease.add([&manifest.config.digest, &Blob::of(&descriptor)?.digest])?;
-    let config = run.config(&manifest)?;
-    sink.begin(&manifest, &config)?;
-    run.layers(&manifest, &config)?;
-    run.put_document(&descriptor, &bytes)?;
-    store.set_ref(name, &descriptor)?;
-    Ok(Stored {
-        descriptor,
-        manifest,
-        config,
-    })
+    let session = Session::with_sink(store, source, options, sink, progress)?;
+    sink.begin(&session.manifest, &session.config)?;
+    session.finish(name)
+}
+
+/// An image on its way, for those who want to read its layers themselves: what is read is stored.
+///
+/// Nothing has a name before [`Session::finish`]; until then the session keeps its blobs from garbage collection.
+pub struct Session<'a> {
+    run: Transfer<'a>,
+    descriptor: spec::Descriptor,
+    manifest: Manifest,
+    bytes: Vec<u8>,
+    config: ImageConfig,
+}
+
+impl<'a> Session<'a> {
+    /// Chooses the image and fetches its documents.
+    pub fn begin(
+        store: &'a Store,
+        source: &'a dyn Source,
+        options: &'a Options,
+        progress: &'a dyn Progress,
+    ) -> Result<Session<'a>> {
+        Session::with_sink(store, source, options, &StoreOnly, progress)
+    }
+
+    fn with_sink(
+        store: &'a Store,
+        source: &'a dyn Source,
+        options: &'a Options,
+        sink: &'a dyn LayerSink,
+        progress: &'a dyn Progress,
+    ) -> Result<Session<'a>> {
+        let run = Transfer {
+            store,
+            source,
+            options,
+            sink,
+            progress,
+            lease: store.lease()?,
+        };
+        let (descriptor, manifest, bytes) = run.choose()?;
+        let layers = manifest.layers.iter().map(|layer| &layer.blob.digest);
+        run.lease.add(layers)?;
+        run.lease
+            .add([&manifest.config.digest, &Blob::of(&descriptor)?.digest])?;
+        let config = run.config(&manifest)?;
+        Ok(Session {
+            run,
+            descriptor,
+            manifest,
+            bytes,
+            config,
+        })
+    }
+
+    /// The image's manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The image's configuration.
+    pub fn config(&self) -> &ImageConfig {
+        &self.config
+    }
+
+    /// One layer's blob, compressed as it is stored: from the store, else fetched, hashed and stored while it is read.
+    /// EOF means that size and digest are right and the blob is in the store. May be called from several threads.
+    pub fn open_layer(&self, index: usize) -> Result<Box<dyn Read + Send + '_>> {
+        let layers = layer::layers(&self.manifest, &self.config);
+        match layers.into_iter().nth(index) {
+            Some(layer) => self.run.open_layer(layer),
+            None => Err(Error::new(
+                Kind::Invalid,
+                format!("there is no layer {index}"),
+            )),
+        }
+    }
+
+    /// Fetches what nobody read, and names the image.
+    pub fn finish(self, name: &str) -> Result<Stored> {
+        self.run.layers(&self.manifest, &self.config)?;
+        self.run.put_document(&self.descriptor, &self.bytes)?;
+        self.run.store.set_ref(name, &self.descriptor)?;
+        Ok(Stored {
+            descriptor: self.descriptor,
+            manifest: self.manifest,
+            config: self.config,
+        })
+    }
 }
 
 struct Transfer<'a> {
@@ -155,7 +224,7 @@ struct Transfer<'a> {
     options: &'a Options,
     sink: &'a dyn LayerSink,
     progress: &'a dyn Progress,
-    lease: &'a Lease,
+    lease: Lease,
 }
 
 impl Transfer<'_> {

@@ -253,3 +253,33 @@ fn two_pulls_of_one_image_share_the_work() {
         .count();
     assert_eq!(fetched, 1);
 }
+
+#[test]
+fn layers_that_someone_reads_are_stored_on_the_way() {
+    let layers = [layer(3, 600_000), layer(5, 100_000), layer(7, 50)];
+    let content = Content::new(&[&layers[0], &layers[1], &layers[2]]);
+    let fake = Fake::start(move |asked| content.answer(asked));
+    let (_dir, store) = store();
+    let reference = reference::parse(&format!("{}/app", fake.host)).expect("parses");
+    let (options, how) = (options(), transfer::Options::default());
+    let registry = Registry::new(&reference, &options, &Silent);
+    let session = transfer::Session::begin(&store, &registry, &how, &Silent).expect("begins");
+    std::thread::scope(|scope| {
+        for index in [0, 1] {
+            let (session, layers) = (&session, &layers);
+            scope.spawn(move || {
+                let mut bytes = Vec::new();
+                let mut reader = session.open_layer(index).expect("opens");
+                reader.read_to_end(&mut bytes).expect("reads");
+                assert!(bytes == layers[index]);
+            });
+        }
+    });
+    assert!(store.has(&Blob::of_bytes(&layers[0])));
+    assert!(!store.has(&Blob::of_bytes(&layers[2])));
+    assert!(store.images().expect("reads").is_empty());
+    session.finish("app:1").expect("finishes");
+    let opened = store.open_image("app:1").expect("is there");
+    assert_eq!(opened.manifest.layers.len(), 3);
+    assert!(store.has(&Blob::of_bytes(&layers[2])));
+}
