@@ -266,9 +266,7 @@ pub fn plan_exec(
     let user_namespace = namespaces.has(libc::CLONE_NEWUSER);
     let start = Start {
         seccomp: seccomp.as_ref().map(|plan| plan.listener.is_some()),
-        keep_groups: spec
-            .annotations
-            .contains_key("run.oci.keep_original_groups"),
+        keep_groups: namespaces::keeps_groups(spec, process, host, options)?,
         user_namespace,
         ..Start::default()
     };

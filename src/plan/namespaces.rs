@@ -3,7 +3,7 @@
 use super::{IdMaps, JoinNamespace, Options};
 use crate::error::{Error, Result};
 use crate::host::Host;
-use oci::runtime::{IdMapping, Linux, Spec};
+use oci::runtime::{IdMapping, Linux, Process, Spec};
 use std::fmt::Write as _;
 
 /// The specification's types and the kernel's flags, in the order in which they are joined.
@@ -95,6 +95,23 @@ pub fn id_maps(spec: &Spec, host: &Host, _options: &Options) -> IdMaps {
         uids,
         gids,
     }
+}
+
+/// Whether the process keeps the caller's groups: asked for by annotation, or because the kernel denies setgroups to
+/// the user namespace of an unprivileged caller. A process that wants groups of its own then fails by name.
+pub fn keeps_groups(
+    spec: &Spec,
+    process: &Process,
+    host: &Host,
+    options: &Options,
+) -> Result<bool> {
+    let asked = spec
+        .annotations
+        .contains_key("run.oci.keep_original_groups");
+    let none = Linux::default();
+    let namespaces = Namespaces::of(spec.linux.as_ref().unwrap_or(&none))?;
+    let denied = namespaces.has(libc::CLONE_NEWUSER) && id_maps(spec, host, options).deny_setgroups;
+    Ok(asked || denied && process.user.additional_gids.is_empty())
 }
 
 fn default_map(host: &Host, own: u32) -> Vec<IdMapping> {

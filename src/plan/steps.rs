@@ -415,10 +415,12 @@ impl<'p> Planner<'p> {
                 .as_ref()
                 .map(|seccomp| !seccomp.listener_path.is_empty()),
             hooks: hook_ops("hooks.startContainer", hooks)?,
-            keep_groups: self
-                .spec
-                .annotations
-                .contains_key("run.oci.keep_original_groups"),
+            keep_groups: super::namespaces::keeps_groups(
+                self.spec,
+                process,
+                self.host,
+                self.options,
+            )?,
             user_namespace: self.namespaces.has(libc::CLONE_NEWUSER),
         };
         let mut warnings = std::mem::take(&mut self.warnings);
