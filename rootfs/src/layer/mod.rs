@@ -13,7 +13,7 @@ mod stream;
 mod tests;
 mod tree;
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::os::fd::OwnedFd;
 
 use oci::DiffId;
@@ -23,14 +23,13 @@ pub use error::{Fault, LayerError};
 pub use limits::Limits;
 pub use tree::{Loose, OverlayXattrs};
 
-use archive::Archive;
-pub(crate) use archive::{TarEntry, TarWriter};
+pub(crate) use archive::{Archive, Entry, Kind, Segment, TarEntry, TarWriter, Timestamp, Xattr};
 pub(crate) use tree::{
-    OPAQUE_MARKER, PendingLink, WHITEOUT_PREFIX, copy_metadata, is_whiteout, read_xattrs,
-    read_xattrs_at, remove_tree,
+    Marker, OPAQUE_MARKER, PendingLink, Unpacked, WHITEOUT_PREFIX, components, copy_metadata,
+    forbidden, is_whiteout, marker, opaque_name, read_xattrs, read_xattrs_at, remove_tree, split,
 };
 
-use limits::within;
+pub(crate) use limits::within;
 use stream::{Ended, Stream, stream};
 use tree::{Root, Unpacker};
 
@@ -94,6 +93,25 @@ pub fn apply<R: Read + Send>(
     root: OwnedFd,
     options: &Options,
 ) -> Result<Applied, LayerError> {
+    read_into(blob, Unpacker::new(Root::new(root), options), options)
+}
+
+/// What entries become: a directory tree, or an image of one.
+pub(crate) trait Target {
+    /// Takes an entry; a file's bytes come from `archive`.
+    fn add<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<'_, R>)
+    -> Result<(), Fault>;
+
+    /// Completes what was made.
+    fn finish(self) -> Result<Unpacked, Fault>;
+}
+
+/// Reads the layer in `blob` into `target`, with a second thread for inflating and hashing.
+pub(crate) fn read_into<R: Read + Send>(
+    blob: R,
+    target: impl Target,
+    options: &Options,
+) -> Result<Applied, LayerError> {
     let (producer, stream) = stream();
     std::thread::scope(|scope| {
         let algorithm = options
@@ -101,16 +119,15 @@ pub fn apply<R: Read + Send>(
             .as_ref()
             .map_or(Algorithm::Sha256, |id| id.0.algorithm());
         scope.spawn(move || producer.run(blob, algorithm, &options.limits));
-        unpack(stream, Root::new(root), options)
+        fill(stream, target, options)
     })
 }
 
-fn unpack(stream: Stream, root: Root, options: &Options) -> Result<Applied, LayerError> {
+fn fill(stream: Stream, mut target: impl Target, options: &Options) -> Result<Applied, LayerError> {
     let mut archive = Archive::new(stream, &options.limits);
-    let mut unpacker = Unpacker::new(root, options);
     let mut entries = 0;
     let filled = loop {
-        match add_next(&mut archive, &mut unpacker, &mut entries, &options.limits) {
+        match add_next(&mut archive, &mut target, &mut entries, &options.limits) {
             Ok(true) => {}
             Ok(false) => break Ok(()),
             Err(fault) => break Err(fault),
@@ -121,7 +138,7 @@ fn unpack(stream: Stream, root: Root, options: &Options) -> Result<Applied, Laye
     let in_layer = |fault| LayerError::new(&options.label, None, fault);
     let ended = archive.into_stream().drain().map_err(in_layer)?;
     check_diff_id(&ended, options.diff_id.as_ref()).map_err(in_layer)?;
-    let unpacked = unpacker.finish().map_err(in_layer)?;
+    let unpacked = target.finish().map_err(in_layer)?;
     Ok(Applied {
         diff_id: ended.diff_id,
         bytes: ended.bytes,
@@ -136,7 +153,7 @@ fn unpack(stream: Stream, root: Root, options: &Options) -> Result<Applied, Laye
 
 fn add_next(
     archive: &mut Archive<'_, Stream>,
-    unpacker: &mut Unpacker<'_>,
+    target: &mut impl Target,
     entries: &mut u64,
     limits: &Limits,
 ) -> Result<bool, Fault> {
@@ -145,7 +162,7 @@ fn add_next(
     };
     *entries += 1;
     within("number of entries", *entries, limits.entries)?;
-    unpacker.add(&entry, archive)?;
+    target.add(&entry, archive)?;
     Ok(true)
 }
 

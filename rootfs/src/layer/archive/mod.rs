@@ -15,6 +15,7 @@ mod writer;
 
 pub(crate) use entry::{Entry, Kind, Timestamp, Xattr};
 pub(crate) use reader::Archive;
+pub(crate) use sparse::Segment;
 pub(crate) use writer::{TarEntry, TarWriter};
 
 const BLOCK_BYTES: usize = 512;

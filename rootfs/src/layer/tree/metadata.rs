@@ -44,7 +44,7 @@ pub(super) fn has_default_acl(fd: impl AsFd) -> bool {
 }
 
 /// Attributes a layer may not set: overlayfs would obey them, or they belong to the host.
-fn forbidden(name: &[u8]) -> bool {
+pub(crate) fn forbidden(name: &[u8]) -> bool {
     name.starts_with(b"trusted.")
         || name.starts_with(b"user.overlay.")
         || name == b"security.selinux"
@@ -173,7 +173,7 @@ fn proc_path(fd: &impl AsFd) -> String {
 }
 
 /// The attribute that makes a directory hide what is below it.
-pub(super) fn opaque_name(xattrs: OverlayXattrs) -> &'static str {
+pub(crate) fn opaque_name(xattrs: OverlayXattrs) -> &'static str {
     match xattrs {
         OverlayXattrs::Trusted => "trusted.overlay.opaque",
         OverlayXattrs::User => "user.overlay.opaque",

@@ -17,9 +17,10 @@ mod whiteout;
 
 pub use loose::Loose;
 pub(crate) use loose::PendingLink;
-pub(crate) use metadata::{copy_metadata, read_xattrs, read_xattrs_at};
+pub(crate) use metadata::{copy_metadata, forbidden, opaque_name, read_xattrs, read_xattrs_at};
+pub(crate) use name::{components, split};
 pub(crate) use remove::remove_tree;
 pub(crate) use resolve::Root;
-pub(crate) use unpack::Unpacker;
+pub(crate) use unpack::{Unpacked, Unpacker};
 pub use whiteout::OverlayXattrs;
-pub(crate) use whiteout::{OPAQUE_MARKER, WHITEOUT_PREFIX, is_whiteout};
+pub(crate) use whiteout::{Marker, OPAQUE_MARKER, WHITEOUT_PREFIX, is_whiteout, marker};

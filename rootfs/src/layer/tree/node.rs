@@ -7,7 +7,7 @@ use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Timespec, fchmod, fchown, fstat, ftruncate, mkdirat, openat,
     unlinkat,
 };
-use rustix::fs::{Gid, Uid, XattrFlags, fsetxattr};
+use rustix::fs::{Gid, Timestamps, Uid, XattrFlags, fsetxattr, makedev, mknodat, utimensat};
 use rustix::io::{Errno, pwrite};
 
 use super::loose::LooseEnds;
@@ -81,6 +81,26 @@ pub(super) fn open_directory(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Owne
 /// Makes a directory hide what lower layers have in it.
 pub(super) fn set_opaque(dir: BorrowedFd<'_>, xattrs: OverlayXattrs) -> Result<(), Errno> {
     fsetxattr(dir, opaque_name(xattrs), b"y", XattrFlags::empty())
+}
+
+/// Makes overlayfs' mark for "gone". Its time is fixed: the same layer is the same tree.
+pub(super) fn make_whiteout(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
+    mknodat(
+        parent,
+        name,
+        FileType::CharacterDevice,
+        Mode::empty(),
+        makedev(0, 0),
+    )?;
+    let epoch = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: epoch,
+        last_modification: epoch,
+    };
+    utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 pub(super) fn is_directory(mode: u32) -> bool {

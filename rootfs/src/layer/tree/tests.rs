@@ -13,9 +13,9 @@ use rustix::fs::fstat;
 use super::resolve::{Refuse, Root};
 use super::unpack::Unpacker;
 use super::{Loose, PendingLink};
-use crate::layer::Options;
 use crate::layer::archive::Archive;
 use crate::layer::limits::Limits;
+use crate::layer::{Options, Target};
 
 fn open(path: &Path) -> OwnedFd {
     File::open(path).unwrap().into()

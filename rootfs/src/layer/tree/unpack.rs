@@ -16,15 +16,16 @@ use super::loose::{Loose, LooseEnds, PendingLink};
 use super::metadata::{Metadata, clear_xattrs, has_default_acl, remove_inherited_acl, set_times};
 use super::name::{components, split};
 use super::node::{
-    Implicit, create_directory, create_file, is_directory, open_directory, set_opaque, write_body,
+    Implicit, create_directory, create_file, is_directory, make_whiteout, open_directory,
+    set_opaque, write_body,
 };
 use super::remove::remove_tree;
 use super::resolve::{Refuse, Root, join};
 use super::whiteout::{Marker, OverlayXattrs, WHITEOUT_PREFIX, is_whiteout, marker};
-use crate::layer::Options;
 use crate::layer::archive::{Archive, Entry, Kind};
 use crate::layer::error::Fault;
 use crate::layer::limits::{Limits, within};
+use crate::layer::{Options, Target};
 
 /// What became of the entries, for the caller.
 pub(crate) struct Unpacked {
@@ -79,28 +80,8 @@ struct Place<'e> {
     name: &'e [u8],
 }
 
-impl<'l> Unpacker<'l> {
-    pub(crate) fn new(root: Root, options: &'l Options) -> Self {
-        Self {
-            root,
-            limits: &options.limits,
-            xattrs: options.overlay_xattrs,
-            devices: options.devices,
-            metadata: Metadata {
-                owners: options.owners,
-                xattrs_skipped: 0,
-            },
-            dirs: Directories::default(),
-            loose: LooseEnds::default(),
-            apparent_bytes: 0,
-            root_listed: false,
-            opaque_root: false,
-            devices_skipped: 0,
-        }
-    }
-
-    /// Makes what `entry` says; a file's bytes come from `archive`.
-    pub(crate) fn add<R: BufRead>(
+impl Target for Unpacker<'_> {
+    fn add<R: BufRead>(
         &mut self,
         entry: &Entry,
         archive: &mut Archive<'_, R>,
@@ -133,7 +114,7 @@ impl<'l> Unpacker<'l> {
     }
 
     /// Lets all handles go, with the right times, and tells what is left to do.
-    pub(crate) fn finish(mut self) -> Result<Unpacked, Fault> {
+    fn finish(mut self) -> Result<Unpacked, Fault> {
         self.dirs
             .close()
             .map_err(Fault::system("set times", b"a directory"))?;
@@ -151,6 +132,27 @@ impl<'l> Unpacker<'l> {
             xattrs_skipped: self.metadata.xattrs_skipped,
             devices_skipped: self.devices_skipped,
         })
+    }
+}
+
+impl<'l> Unpacker<'l> {
+    pub(crate) fn new(root: Root, options: &'l Options) -> Self {
+        Self {
+            root,
+            limits: &options.limits,
+            xattrs: options.overlay_xattrs,
+            devices: options.devices,
+            metadata: Metadata {
+                owners: options.owners,
+                xattrs_skipped: 0,
+            },
+            dirs: Directories::default(),
+            loose: LooseEnds::default(),
+            apparent_bytes: 0,
+            root_listed: false,
+            opaque_root: false,
+            devices_skipped: 0,
+        }
     }
 
     fn make<R: BufRead>(
@@ -323,13 +325,7 @@ impl<'l> Unpacker<'l> {
             }
             // This layer's own file hides the lower one, whatever that was.
             Ok(_) => Ok(()),
-            Err(Errno::NOENT) => mknodat(
-                parent,
-                name,
-                FileType::CharacterDevice,
-                Mode::empty(),
-                makedev(0, 0),
-            ),
+            Err(Errno::NOENT) => make_whiteout(parent, name),
             Err(errno) => Err(errno),
         }
     }

@@ -20,7 +20,7 @@ pub enum OverlayXattrs {
 
 /// What a name in an archive says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Marker<'a> {
+pub(crate) enum Marker<'a> {
     /// The directory is opaque.
     Opaque,
     /// This name is gone.
@@ -32,7 +32,7 @@ pub(super) enum Marker<'a> {
 }
 
 /// The marker that `name` is, if it is one.
-pub(super) fn marker(name: &[u8]) -> Option<Marker<'_>> {
+pub(crate) fn marker(name: &[u8]) -> Option<Marker<'_>> {
     let gone = name.strip_prefix(WHITEOUT_PREFIX)?;
     Some(match gone {
         _ if name == OPAQUE_MARKER => Marker::Opaque,

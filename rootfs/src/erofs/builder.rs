@@ -1,0 +1,354 @@
+//! Entries to nodes, by the same rules as a directory is filled; file contents straight to the image.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufRead;
+use std::os::unix::fs::FileExt;
+
+use super::format::{BLOCK_BYTES, device, xattr_class};
+use super::image;
+use super::tree::{Body, Extent, Node, ROOT, Tree};
+use crate::layer::{
+    Archive, Entry, Fault, Kind, Limits, Loose, Marker, Options, OverlayXattrs, PendingLink,
+    Target, Unpacked, WHITEOUT_PREFIX, components, forbidden, marker, opaque_name, split, within,
+};
+
+/// The longest tail that may follow an inode.
+const INLINE_BYTES: u64 = 2048;
+
+/// Builds the image of one layer.
+pub(super) struct Builder {
+    image: File,
+    spool: File,
+    limits: Limits,
+    overlay_xattrs: OverlayXattrs,
+    devices: bool,
+    owners: bool,
+    tree: Tree,
+    /// The end of the data written so far.
+    image_bytes: u64,
+    spool_bytes: u64,
+    xattr_bytes: usize,
+    apparent_bytes: u64,
+    links: Vec<PendingLink>,
+    root_listed: bool,
+    opaque_root: bool,
+    xattrs_skipped: u64,
+    devices_skipped: u64,
+}
+
+fn io(operation: &'static str) -> impl FnOnce(std::io::Error) -> Fault {
+    move |error| Fault::Read {
+        what: operation,
+        error,
+    }
+}
+
+impl Target for Builder {
+    fn add<R: BufRead>(
+        &mut self,
+        entry: &Entry,
+        archive: &mut Archive<'_, R>,
+    ) -> Result<(), Fault> {
+        self.apparent_bytes = self.apparent_bytes.saturating_add(entry.size);
+        within(
+            "apparent size of all files in bytes",
+            self.apparent_bytes,
+            self.limits.bytes,
+        )?;
+        let Some((above, name)) = split(&entry.path, &self.limits)? else {
+            return self.root_entry(entry);
+        };
+        if above
+            .split(|&b| b == b'/')
+            .any(|part| part.starts_with(WHITEOUT_PREFIX))
+        {
+            return Err(Fault::Name("a directory in it begins with .wh."));
+        }
+        let parent = self.tree.resolve(&above, true)?.unwrap_or(ROOT);
+        match marker(name) {
+            Some(marker) => self.mark(parent, &marker),
+            None => self.make(parent, name, entry, archive),
+        }
+    }
+
+    fn finish(mut self) -> Result<Unpacked, Fault> {
+        if !self.root_listed {
+            self.tree.nodes[ROOT].mode = 0o755;
+        }
+        let name = opaque_name(self.overlay_xattrs).as_bytes().to_vec();
+        for node in self.tree.nodes.iter_mut().filter(|node| node.opaque) {
+            node.xattrs.push((name.clone(), b"y".to_vec()));
+        }
+        let implicit = self.implicit();
+        image::write(&self.tree, &self.image, &self.spool, self.image_bytes)
+            .map_err(io("write the image"))?;
+        Ok(Unpacked {
+            loose: Loose {
+                implicit,
+                links: self.links,
+            },
+            root_listed: self.root_listed,
+            opaque_root: self.opaque_root,
+            xattrs_skipped: self.xattrs_skipped,
+            devices_skipped: self.devices_skipped,
+        })
+    }
+}
+
+impl Builder {
+    pub(super) fn new(image: File, spool: File, options: &Options) -> Self {
+        Self {
+            image,
+            spool,
+            limits: options.limits.clone(),
+            overlay_xattrs: options.overlay_xattrs,
+            devices: options.devices,
+            owners: options.owners,
+            tree: Tree::new(),
+            // The first block holds the superblock.
+            image_bytes: BLOCK_BYTES,
+            spool_bytes: 0,
+            xattr_bytes: 0,
+            apparent_bytes: 0,
+            links: Vec::new(),
+            root_listed: false,
+            opaque_root: false,
+            xattrs_skipped: 0,
+            devices_skipped: 0,
+        }
+    }
+
+    fn make<R: BufRead>(
+        &mut self,
+        parent: usize,
+        name: &[u8],
+        entry: &Entry,
+        archive: &mut Archive<'_, R>,
+    ) -> Result<(), Fault> {
+        let body = match &entry.kind {
+            Kind::Directory => return self.directory(parent, name, entry),
+            Kind::HardLink { target } => return self.hard_link(parent, name, target),
+            Kind::CharDevice { major: 0, minor: 0 } => {
+                return self.mark(parent, &Marker::Gone(name));
+            }
+            Kind::CharDevice { .. } | Kind::BlockDevice { .. } if !self.devices => {
+                self.devices_skipped += 1;
+                return Ok(());
+            }
+            &Kind::CharDevice { major, minor } => Body::CharDevice(device(major, minor)),
+            &Kind::BlockDevice { major, minor } => Body::BlockDevice(device(major, minor)),
+            Kind::Symlink { target } => Body::Symlink(target.clone()),
+            Kind::Fifo => Body::Fifo,
+            Kind::File => Body::File(self.content(entry, archive)?),
+        };
+        let mut node = Node::of(body, parent, entry);
+        self.dress(&mut node, entry)?;
+        self.drop_link(parent, name);
+        self.tree.put(parent, name, node);
+        Ok(())
+    }
+
+    fn directory(&mut self, parent: usize, name: &[u8], entry: &Entry) -> Result<(), Fault> {
+        let mut node = Node::of(Body::Directory(BTreeMap::new()), parent, entry);
+        self.dress(&mut node, entry)?;
+        self.drop_link(parent, name);
+        match self.tree.child(parent, name) {
+            Some(number) if self.tree.nodes[number].is_directory() => {
+                let old = &mut self.tree.nodes[number];
+                node.opaque = old.opaque;
+                node.body = std::mem::replace(&mut old.body, Body::Fifo);
+                *old = node;
+            }
+            found => {
+                // In the place of anything else: what lower layers have of that name is gone.
+                node.opaque = found.is_some();
+                self.tree.put(parent, name, node);
+            }
+        }
+        Ok(())
+    }
+
+    fn root_entry(&mut self, entry: &Entry) -> Result<(), Fault> {
+        if entry.kind != Kind::Directory {
+            return Err(Fault::Name("the root can only be a directory"));
+        }
+        let mut node = Node::of(Body::Fifo, ROOT, entry);
+        self.dress(&mut node, entry)?;
+        let old = &mut self.tree.nodes[ROOT];
+        node.body = std::mem::replace(&mut old.body, Body::Fifo);
+        *old = node;
+        self.root_listed = true;
+        Ok(())
+    }
+
+    fn hard_link(&mut self, parent: usize, name: &[u8], target: &[u8]) -> Result<(), Fault> {
+        let Some((above, base)) = split(target, &self.limits)? else {
+            return Err(Fault::Name("the root can't be linked to"));
+        };
+        let directory = self.tree.resolve(&above, false)?;
+        let found = directory.and_then(|directory| self.tree.child(directory, base));
+        match found.filter(|&number| !self.tree.nodes[number].is_whiteout()) {
+            Some(number) if self.tree.nodes[number].is_directory() => {
+                Err(Fault::Name("a hard link to a directory"))
+            }
+            Some(number) => {
+                self.drop_link(parent, name);
+                self.tree.link(parent, name, number);
+                Ok(())
+            }
+            None => {
+                self.tree.unlink(parent, name);
+                let target = components(target, &self.limits)?.join(&b'/');
+                let path = self.path(parent, name);
+                within("pending hard links", self.links.len() as u64, 50_000)?;
+                self.links.push(PendingLink { path, target });
+                Ok(())
+            }
+        }
+    }
+
+    fn mark(&mut self, parent: usize, marker: &Marker<'_>) -> Result<(), Fault> {
+        match marker {
+            Marker::Ignored => {}
+            Marker::Refused => return Err(Fault::Name("it would delete a directory from inside")),
+            Marker::Opaque if parent == ROOT => self.opaque_root = true,
+            Marker::Opaque => self.tree.nodes[parent].opaque = true,
+            Marker::Gone(name) => match self.tree.child(parent, name) {
+                Some(number) if self.tree.nodes[number].is_directory() => {
+                    let node = &mut self.tree.nodes[number];
+                    (node.opaque, node.implicit) = (true, false);
+                }
+                Some(_) => {}
+                None => {
+                    let mut node = Node::new(Body::CharDevice(0), parent);
+                    node.mode = 0;
+                    self.tree.put(parent, name, node);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Owner and attributes, as far as the caller may give them.
+    fn dress(&mut self, node: &mut Node, entry: &Entry) -> Result<(), Fault> {
+        if !self.owners {
+            (node.uid, node.gid) = (0, 0);
+        }
+        for (name, value) in &entry.xattrs {
+            if forbidden(name) || xattr_class(name).is_none() || value.len() > usize::from(u16::MAX)
+            {
+                self.xattrs_skipped += 1;
+                continue;
+            }
+            self.xattr_bytes += name.len() + value.len() + 64;
+            node.xattrs.push((name.clone(), value.clone()));
+        }
+        let limit = self.limits.loose_bytes as u64;
+        within(
+            "memory for extended attributes in bytes",
+            self.xattr_bytes as u64,
+            limit,
+        )
+    }
+
+    fn drop_link(&mut self, parent: usize, name: &[u8]) {
+        if !self.links.is_empty() {
+            let path = self.path(parent, name);
+            self.links.retain(|link| link.path != path);
+        }
+    }
+
+    /// Writes a file's bytes: whole blocks to the image, a short rest to the spool, holes nowhere.
+    fn content<R: BufRead>(
+        &mut self,
+        entry: &Entry,
+        archive: &mut Archive<'_, R>,
+    ) -> Result<Extent, Fault> {
+        let tail = entry.size % BLOCK_BYTES;
+        let inline = tail > 0 && tail <= INLINE_BYTES && entry.xattrs.is_empty();
+        let whole = if inline {
+            entry.size - tail
+        } else {
+            entry.size
+        };
+        let extent = Extent {
+            bytes: entry.size,
+            image_offset: self.image_bytes,
+            spool_offset: inline.then_some(self.spool_bytes),
+        };
+        let put = |offset: u64, bytes: &[u8]| {
+            let split = usize::try_from(whole.saturating_sub(offset))
+                .unwrap_or(bytes.len())
+                .min(bytes.len());
+            let (blocks, rest) = bytes.split_at(split);
+            self.image
+                .write_all_at(blocks, extent.image_offset + offset)?;
+            let spooled = (offset + split as u64).saturating_sub(whole);
+            self.spool.write_all_at(rest, self.spool_bytes + spooled)
+        };
+        let all = [crate::layer::Segment {
+            offset: 0,
+            length: entry.size,
+        }];
+        for segment in entry.segments.as_deref().unwrap_or(&all) {
+            let mut done = 0;
+            while done < segment.length {
+                let body = archive.body()?;
+                let n = usize::try_from(segment.length - done)
+                    .map_or(body.len(), |left| left.min(body.len()));
+                if n == 0 {
+                    return Err(Fault::Truncated("file"));
+                }
+                put(segment.offset + done, &body[..n]).map_err(io("write the image"))?;
+                archive.consume(n);
+                done += n as u64;
+            }
+        }
+        self.image_bytes = (self.image_bytes + whole).next_multiple_of(BLOCK_BYTES);
+        self.spool_bytes += if inline { tail } else { 0 };
+        within(
+            "image size in bytes",
+            self.image_bytes,
+            u64::from(u32::MAX) * BLOCK_BYTES,
+        )?;
+        if entry.segments.is_some() {
+            // A hole at the end must read as zeros.
+            self.spool
+                .set_len(self.spool_bytes)
+                .map_err(io("write the image"))?;
+        }
+        Ok(extent)
+    }
+
+    fn implicit(&self) -> Vec<Vec<u8>> {
+        let mut paths = Vec::new();
+        for number in self.tree.reachable() {
+            let Body::Directory(children) = &self.tree.nodes[number].body else {
+                continue;
+            };
+            let implicit = children
+                .iter()
+                .filter(|&(_, &child)| self.tree.nodes[child].implicit);
+            paths.extend(implicit.map(|(name, _)| self.path(number, name)));
+        }
+        paths.sort();
+        paths
+    }
+
+    /// The path of a name in a directory.
+    fn path(&self, directory: usize, name: &[u8]) -> Vec<u8> {
+        let mut parts = vec![name.to_vec()];
+        let mut here = directory;
+        while here != ROOT {
+            let parent = self.tree.nodes[here].parent;
+            if let Body::Directory(children) = &self.tree.nodes[parent].body {
+                let own = children.iter().find(|&(_, &child)| child == here);
+                parts.extend(own.map(|(name, _)| name.clone()));
+            }
+            here = parent;
+        }
+        parts.reverse();
+        parts.join(&b'/')
+    }
+}
