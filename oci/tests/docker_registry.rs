@@ -14,6 +14,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// What a self-signed certificate says of itself.
+#[derive(Clone, Copy)]
+enum Certificate {
+    Authority,
+    Leaf,
+}
+
 /// A docker-registry process, ended with the test.
 struct Server {
     child: Child,
@@ -53,7 +60,7 @@ fn run(program: &str, arguments: &[&str]) -> String {
 }
 
 impl Server {
-    fn start(with_tls: bool, with_password: bool) -> Server {
+    fn start(tls: Option<Certificate>, with_password: bool) -> Server {
         let dir = tempfile::tempdir().expect("temporary directory");
         let at = |name: &str| dir.path().join(name).display().to_string();
         // The port is free again for a moment: another process may take it, so tests retry by starting anew.
@@ -65,7 +72,11 @@ impl Server {
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp:\n  addr: {host}\n",
             at("data")
         );
-        if with_tls {
+        if let Some(certificate) = tls {
+            let constraint = match certificate {
+                Certificate::Authority => "CA:TRUE",
+                Certificate::Leaf => "CA:FALSE",
+            };
             run(
                 "openssl",
                 &[
@@ -83,7 +94,7 @@ impl Server {
                     "-addext",
                     "subjectAltName=IP:127.0.0.1,DNS:localhost",
                     "-addext",
-                    "basicConstraints=critical,CA:FALSE",
+                    &format!("basicConstraints=critical,{constraint}"),
                     "-keyout",
                     &at("key.pem"),
                     "-out",
@@ -216,7 +227,7 @@ fn plain_http_on_loopback_with_both_kinds_of_manifest() {
     if !is_installed() {
         return eprintln!("skipped: programs are missing");
     }
-    let server = Server::start(false, false);
+    let server = Server::start(None, false);
     server.push("oci", &["team/app:1"], None);
     server.push("v2s2", &["docker:2"], None);
     let store = store(&server);
@@ -260,15 +271,21 @@ fn plain_http_on_loopback_with_both_kinds_of_manifest() {
     assert!(unpacked == fs::read("/bin/busybox").expect("reads"));
 }
 
+/// Self-signed both as a leaf and, as Docker's manual does it, as an authority.
 #[test]
 fn tls_with_its_own_authority() {
     if !is_installed() {
         return eprintln!("skipped: programs are missing");
     }
-    let server = Server::start(true, false);
+    for certificate in [Certificate::Leaf, Certificate::Authority] {
+        check_tls(&Server::start(Some(certificate), false));
+    }
+}
+
+fn check_tls(server: &Server) {
     server.push("oci", &["app"], None);
-    let store = store(&server);
-    let error = pull(&store, &server, "app", &options()).expect_err("nobody vouches for it");
+    let store = store(server);
+    let error = pull(&store, server, "app", &options()).expect_err("nobody vouches for it");
     assert!(error.to_string().contains("certificate"), "{error}");
     assert!(error.advice().is_some_and(|hint| hint.contains("certs.d")));
 
@@ -283,12 +300,22 @@ fn tls_with_its_own_authority() {
         certificate_dirs: vec![certificates],
         ..options()
     };
-    pull(&store, &server, "app", &trusting).expect("pulls");
+    pull(&store, server, "app", &trusting).expect("pulls");
     let insecure = Options {
         insecure: true,
         ..options()
     };
-    pull(&store, &server, "app", &insecure).expect("pulls");
+    pull(&store, server, "app", &insecure).expect("pulls");
+
+    // Another's certificate, even a trusted one of the same kind, doesn't help.
+    let other = Server::start(Some(Certificate::Authority), false);
+    let certificates = &trusting.certificate_dirs[0];
+    fs::copy(
+        other.dir.path().join("cert.pem"),
+        certificates.join(&server.host).join("ca.crt"),
+    )
+    .expect("copies");
+    assert!(pull(&store, server, "app", &trusting).is_err());
 }
 
 #[test]
@@ -296,7 +323,7 @@ fn passwords_over_tls() {
     if !is_installed() {
         return eprintln!("skipped: programs are missing");
     }
-    let server = Server::start(true, true);
+    let server = Server::start(Some(Certificate::Leaf), true);
     server.push("oci", &["app"], Some("me:secret"));
     let store = store(&server);
     let mut options = Options {

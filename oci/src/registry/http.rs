@@ -17,7 +17,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER};
 use ureq::http::{Response, StatusCode, Uri};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, Connector, DefaultConnector, TcpConnector,
+};
 use ureq::{Agent, Body};
 
 const MAX_REDIRECTS: usize = 10;
@@ -302,18 +304,25 @@ impl<'a> Client<'a> {
             config = config.proxy(None);
         }
         // Reading the bundle of certificates takes longer than a request on loopback.
-        if url.scheme_str() == Some("https") {
-            config = config.tls_config(tls::config(
-                host,
-                &options.certificate_dirs,
-                options.insecure,
-            )?);
+        let resolver = SystemResolver::default();
+        if url.scheme_str() != Some("https") {
+            return Ok(Agent::with_parts(
+                config.build(),
+                DefaultConnector::default(),
+                resolver,
+            ));
         }
-        Ok(Agent::with_parts(
-            config.build(),
-            DefaultConnector::default(),
-            SystemResolver::default(),
-        ))
+        let tls = tls::host_tls(host, &options.certificate_dirs, options.insecure)?;
+        let config = config.tls_config(tls.config).build();
+        Ok(match tls.pinning {
+            None => Agent::with_parts(config, DefaultConnector::default(), resolver),
+            Some(pinning) => {
+                let plain =
+                    ().chain(ConnectProxyConnector::default())
+                        .chain(TcpConnector::default());
+                Agent::with_parts(config, plain.chain(pinning), resolver)
+            }
+        })
     }
 
     /// Makes an error of every answer that isn't success.
@@ -473,10 +482,6 @@ fn untrusted(url: &str, problem: &rustls::Error) -> Error {
     match problem {
         rustls::Error::InvalidMessage(_) => Error::new(Kind::Remote, format!("{url}: {NOT_TLS}"))
             .hint("--tls-verify=false allows plain HTTP"),
-        rustls::Error::InvalidCertificate(_) if problem.to_string().contains("CaUsedAsEndEntity") => {
-            Error::new(Kind::Remote, format!("{url}: its certificate is an authority's own (CA:TRUE)"))
-                .hint("make the registry a certificate with basicConstraints=CA:FALSE, or give --tls-verify=false")
-        }
         rustls::Error::InvalidCertificate(_) => Error::new(Kind::Remote, format!("{url}: {problem}"))
             .hint("put its authority into /etc/containers/certs.d/HOST:PORT/ca.crt, or give --tls-verify=false"),
         _ => Error::new(Kind::Remote, format!("{url}: TLS: {problem}")),

@@ -10,6 +10,7 @@ mod credentials;
 mod dns;
 mod endpoint;
 mod http;
+mod pin;
 mod resolver;
 mod tls;
 

@@ -3,6 +3,7 @@
 //! The system's bundle, else the built-in Mozilla roots; besides, what Docker's and Podman's `certs.d/HOST[:PORT]` holds:
 //! `*.crt` are authorities, `*.cert` with its `*.key` is the client's.
 
+use super::pin::PinningConnector;
 use crate::error::{Context, Error, Kind, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,43 +19,57 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 ];
 
 /// How to speak TLS with a host.
-pub(super) fn config(
+pub(super) struct HostTls {
+    /// For `ureq`.
+    pub config: TlsConfig,
+    /// Where the host has authorities of its own: what takes their certificates from the host itself.
+    pub pinning: Option<PinningConnector>,
+}
+
+/// Looks up what is trusted of a host.
+pub(super) fn host_tls(
     host: &str,
     certificate_dirs: &[PathBuf],
     insecure: bool,
-) -> Result<TlsConfig> {
-    let mut extra = Vec::new();
+) -> Result<HostTls> {
+    let mut own = Vec::new();
     let mut client = None;
     for dir in certificate_dirs {
-        let (authorities, own) = host_certificates(&dir.join(host))?;
-        extra.extend(authorities);
-        client = client.or(own);
+        let (authorities, certificate) = host_certificates(&dir.join(host))?;
+        own.extend(authorities);
+        client = client.or(certificate);
     }
-    Ok(TlsConfig::builder()
-        .root_certs(roots(extra)?)
+    let mut all = system_roots()?;
+    all.extend(own.iter().cloned());
+    let pinning = match own.is_empty() || insecure {
+        true => None,
+        false => Some(PinningConnector::new(&all, &own, client.as_ref())?),
+    };
+    let roots = match all.is_empty() {
+        true => RootCerts::WebPki,
+        false => RootCerts::Specific(Arc::new(all)),
+    };
+    let config = TlsConfig::builder()
+        .root_certs(roots)
         .client_cert(client)
         .disable_verification(insecure)
-        .build())
+        .build();
+    Ok(HostTls { config, pinning })
 }
 
-fn roots(extra: Vec<Certificate<'static>>) -> Result<RootCerts> {
+/// The system's bundle; empty where there is none.
+fn system_roots() -> Result<Vec<Certificate<'static>>> {
     let chosen = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let bundle = chosen.or_else(|| {
+    let known = || {
         SYSTEM_BUNDLES
             .iter()
             .map(PathBuf::from)
             .find(|path| path.exists())
-    });
-    let Some(bundle) = bundle else {
-        // Without a bundle the built-in roots serve, unless the host has authorities of its own.
-        return Ok(match extra.is_empty() {
-            true => RootCerts::WebPki,
-            false => RootCerts::Specific(Arc::new(extra)),
-        });
     };
-    let mut all = certificates(&bundle)?;
-    all.extend(extra);
-    Ok(RootCerts::Specific(Arc::new(all)))
+    match chosen.or_else(known) {
+        Some(bundle) => certificates(&bundle),
+        None => Ok(Vec::new()),
+    }
 }
 
 type HostCertificates = (Vec<Certificate<'static>>, Option<ClientCert>);
