@@ -52,7 +52,7 @@ const SYSTEMD: bool = false;
 /// Whether `linux.intelRdt` is applied.
 const INTEL_RDT: bool = false;
 /// Whether `linux.netDevices` is applied.
-const NET_DEVICES: bool = false;
+const NET_DEVICES: bool = true;
 
 pub fn command() -> Command {
     Command::new("features").about("print what this runtime implements, as JSON")

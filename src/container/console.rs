@@ -70,7 +70,11 @@ impl Console {
             .context("receive the terminal")?;
         match count {
             0 => Err(Error::new("receive the terminal: no fd came")),
-            _ => Ok(Some(open::own(fds[0]))),
+            _ => {
+                // The terminal that shows the output adds carriage returns itself. COMPAT(runc)
+                let _ = crate::sys::tty::clear_newline_translation(fds[0]);
+                Ok(Some(open::own(fds[0])))
+            }
         }
     }
 }

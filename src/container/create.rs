@@ -1,7 +1,7 @@
 //! `create`: makes a container whose process waits for `start`. SPEC(runtime.md#create)
 
 use super::console::Console;
-use super::make::Making;
+use super::make::{AfterCreated, Making};
 use super::options::{CreateOptions, Globals};
 use super::own_binary;
 use crate::error::{Context, Result};
@@ -15,7 +15,9 @@ pub fn create(globals: &Globals, options: &CreateOptions) -> Result<()> {
         making.spec.process.as_ref(),
         options.console_socket.as_deref(),
     )?;
-    let (made, created) = making.run(&console).context(format_args!("create {id}"))?;
+    let (made, created) = making
+        .run(&console, AfterCreated::Wait)
+        .context(format_args!("create {id}"))?;
     created
         .leave_waiting()
         .context(format_args!("create {id}"))?;

@@ -8,7 +8,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::init::parent::{Companion, Created, Spawned};
-use crate::init::prepare::{ChildFds, Filter, HookState, Prepared};
+use crate::init::prepare::{ChildFds, Filter, HookStates, Prepared};
 use crate::init::spawn::{Join, Placement, spawn};
 use crate::plan::namespaces::Namespaces;
 use crate::plan::{self, ExecPlan};
@@ -66,6 +66,7 @@ fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> 
             process: &running,
             signals,
             master,
+            notify: None,
         })?
         .code()),
     }
@@ -159,7 +160,7 @@ fn enter<'p>(
         console: console.child_end(),
         ..ChildFds::default()
     };
-    let mut prepared = Prepared::new(&plan.init, filter, HookState::default(), fds);
+    let mut prepared = Prepared::new(&plan.init, filter, HookStates::default(), fds);
     let placement = Placement {
         join: namespaces_of(spec, record)?,
         into_cgroup: cgroup.clone_into_fd(),

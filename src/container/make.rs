@@ -7,12 +7,12 @@ use super::companion::HostSide;
 use super::console::Console;
 use super::options::{CreateOptions, Globals};
 use super::state::{Phase, Record, StateDir};
-use super::{inherited, listener, status, timestamp};
+use super::{inherited, listener, notify, status, timestamp};
 use crate::cgroup::{self, Cgroup, CgroupRecord};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::init::parent::{Created, Spawned};
-use crate::init::prepare::{ChildFds, Filter, HookState, Prepared};
+use crate::init::prepare::{ChildFds, Filter, HookState, HookStates, Prepared};
 use crate::init::spawn::{Join, Placement, spawn};
 use crate::plan::{self, Plan};
 use oci::runtime::Spec;
@@ -30,6 +30,15 @@ pub struct Making<'o> {
     pub plan: Plan,
     plan_options: plan::Options,
     host: Host,
+}
+
+/// What init does when all but its program is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterCreated {
+    /// Waits on the start socket for another command.
+    Wait,
+    /// Waits for our word.
+    Start,
 }
 
 /// A container that was made; undone when dropped before it is [kept](Made::keep).
@@ -99,14 +108,19 @@ impl<'o> Making<'o> {
     }
 
     /// Makes the container up to an init that has done everything but become its program.
-    pub fn run(&self, console: &Console) -> Result<(Made, Created<'_>)> {
+    pub fn run(&self, console: &Console, then: AfterCreated) -> Result<(Made, Created<'_>)> {
         let dir = StateDir::create(&self.globals.root, &self.options.id)?;
         let mut made = self.note(dir)?;
         if self.plan.cgroup.systemd.is_none() {
             made.cgroup = cgroup::create(&self.plan.cgroup, made.record.cgroup.clone())?;
         }
-        let start = listener::bind(made.dir.path())?;
-        let fds = self.child_fds(console, start.as_raw_fd())?;
+        if let Some(directory) = &self.plan_options.notify_dir {
+            notify::make_directory(directory)?;
+        }
+        let waits = then == AfterCreated::Wait;
+        let start = waits.then(|| listener::bind(made.dir.path())).transpose()?;
+        let start = start.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let fds = self.child_fds(console, start)?;
         let init = self.spawn(&made, fds)?;
         if let Some(scope) = &self.plan.cgroup.systemd {
             // systemd moves the process into the scope itself, so there must be one.
@@ -167,12 +181,18 @@ impl<'o> Making<'o> {
             program: &seccomp.filter,
             flags: seccomp.flags,
         });
-        let hook_state = HookState::new(&super::report::hook_state(
-            &made.record,
-            super::Status::Creating,
-            HookState::PID,
-        ));
-        let mut prepared = Prepared::new(&self.plan.init, filter, hook_state, fds);
+        let hook_state = |status| {
+            HookState::new(&super::report::hook_state(
+                &made.record,
+                status,
+                HookState::PID,
+            ))
+        };
+        let hook_states = HookStates {
+            creating: hook_state(super::Status::Creating),
+            created: hook_state(super::Status::Created),
+        };
+        let mut prepared = Prepared::new(&self.plan.init, filter, hook_states, fds);
         let join = self
             .plan
             .init
@@ -217,7 +237,7 @@ fn plan_options(globals: &Globals, options: &CreateOptions, bundle: PathBuf) -> 
         no_new_keyring: options.no_new_keyring,
         inherited_fds: inherited.fds,
         listen_fds: inherited.listen_fds,
-        notify_dir: None,
+        notify_dir: super::notify::directory(&globals.root.join(&options.id)),
         cgroup_manager: globals.cgroup_manager,
         strict: globals.strict,
     }

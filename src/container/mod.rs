@@ -21,6 +21,7 @@ mod monitor;
 pub mod mounts;
 mod namespace;
 mod net_device;
+mod notify;
 pub mod options;
 pub mod own_binary;
 pub mod pause;

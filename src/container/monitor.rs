@@ -2,12 +2,12 @@
 //!
 //! The end is seen by pidfd, never by SIGCHLD, which can be lost.
 
+use super::notify::Notify;
 use crate::error::{Context, Result};
 use crate::init::parent::Running;
 use crate::sys::clone::{Exit, pidfd_send_signal, reap_others, wait_pidfd};
 use crate::sys::tty;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -19,6 +19,8 @@ pub struct Watched<'w> {
     pub signals: OwnedFd,
     /// The terminal's master, when it is ours to serve.
     pub master: Option<OwnedFd>,
+    /// Readiness goes on to the caller.
+    pub notify: Option<Notify>,
 }
 
 /// Bytes moved at once between the terminals.
@@ -43,6 +45,12 @@ pub fn watch(watched: &Watched<'_>) -> Result<Exit> {
         if let Some(relay) = &mut relay {
             relay.move_bytes(&ready);
         }
+        if ready.notification
+            && let Some(notify) = &watched.notify
+            && let Err(error) = notify.forward(watched.process.pid)
+        {
+            log::warn!("{error}");
+        }
         if ready.ended {
             relay.iter_mut().for_each(Relay::drain);
             let exit = wait_pidfd(watched.process.pidfd.as_raw_fd(), true)
@@ -56,47 +64,47 @@ pub fn watch(watched: &Watched<'_>) -> Result<Exit> {
 struct Ready {
     ended: bool,
     signals: bool,
-    input: bool,
     output: bool,
+    input: bool,
+    notification: bool,
 }
 
 fn wait(watched: &Watched<'_>, relay: Option<&Relay<'_>>) -> Result<Ready> {
-    let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
-    let mut fds = vec![
-        readable(watched.process.pidfd.as_fd()),
-        readable(watched.signals.as_fd()),
+    // A side that is done is not asked: it would be ready for ever.
+    let output = relay
+        .filter(|relay| relay.output)
+        .map_or(ABSENT, |relay| relay.master.as_raw_fd());
+    let input = relay
+        .filter(|relay| relay.input)
+        .map_or(ABSENT, |_| libc::STDIN_FILENO);
+    let notify = watched
+        .notify
+        .as_ref()
+        .map_or(ABSENT, |notify| notify.as_fd().as_raw_fd());
+    let fds = [
+        watched.process.pidfd.as_raw_fd(),
+        watched.signals.as_raw_fd(),
+        output,
+        input,
+        notify,
     ];
-    let input = crate::sys::open::borrow(libc::STDIN_FILENO);
-    if let Some(relay) = relay {
-        // A side that is done is still in the list, asking for nothing.
-        let wanted = |on| {
-            if on {
-                PollFlags::POLLIN
-            } else {
-                PollFlags::empty()
-            }
-        };
-        fds.push(PollFd::new(relay.master, wanted(relay.output)));
-        if relay.input {
-            fds.push(PollFd::new(input, PollFlags::POLLIN));
+    match crate::sys::socket::ready(fds) {
+        Err(Errno::EINTR) => Ok(Ready::default()),
+        other => {
+            let [ended, signals, output, input, notification] = other.context("poll")?;
+            Ok(Ready {
+                ended,
+                signals,
+                output,
+                input,
+                notification,
+            })
         }
     }
-    match poll(&mut fds, PollTimeout::NONE) {
-        Err(Errno::EINTR) => return Ok(Ready::default()),
-        other => drop(other.context("poll")?),
-    }
-    let is = |index: usize| {
-        fds.get(index)
-            .and_then(PollFd::revents)
-            .is_some_and(|events| !events.is_empty())
-    };
-    Ok(Ready {
-        ended: is(0),
-        signals: is(1),
-        output: is(2),
-        input: is(3),
-    })
 }
+
+/// Stands for an fd that is not waited for.
+const ABSENT: RawFd = -1;
 
 fn forward_signals(watched: &Watched<'_>) {
     /// `ssi_signo` comes first in a record of this size. signalfd(2)
@@ -128,7 +136,6 @@ struct RawTerminal(Option<Termios>);
 
 impl RawTerminal {
     fn enter(master: BorrowedFd<'_>) -> RawTerminal {
-        let _ = tty::clear_newline_translation(master.as_raw_fd());
         copy_size(master);
         let input = crate::sys::open::borrow(libc::STDIN_FILENO);
         let Ok(before) = tcgetattr(input) else {

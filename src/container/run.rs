@@ -1,8 +1,9 @@
 //! `run`: makes a container, starts it, stays until its process has ended, and deletes it. COMPAT(runc)
 
 use super::console::Console;
-use super::make::Making;
+use super::make::{AfterCreated, Making};
 use super::monitor::{self, Watched};
+use super::notify::Notify;
 use super::options::{CreateOptions, Globals};
 use super::{delete, own_binary, start};
 use crate::error::{Context, Error, Result};
@@ -26,14 +27,14 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
         crate::sys::credentials::become_subreaper()
             .context("become the reaper of the container's orphans")?;
     }
-    let (made, created) = making.run(&console)?;
+    let (made, created) = making.run(&console, AfterCreated::Start)?;
     let master = console.master()?;
     // Before the process runs: a signal that is meant for it must not end us instead.
     let signals = (!options.detach)
         .then(crate::sys::signal::signal_fd)
         .transpose()
         .context("make a signalfd")?;
-    made.dir.started()?;
+    let notify = Notify::listen(made.dir.path())?;
     let init = created.start()?;
     let (mut dir, record) = made.keep();
     if let Err(error) = start::poststart(&making.spec, &record) {
@@ -43,13 +44,20 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
         let _ = delete::remove(dir, &record);
         return Err(error);
     }
-    let Some(signals) = signals else { return Ok(0) };
+    let Some(signals) = signals else {
+        dir.unlock();
+        return match notify {
+            Some(notify) => notify.await_ready(init.pid, init.pidfd.as_fd()).map(|()| 0),
+            None => Ok(0),
+        };
+    };
     // Others may look at the container, signal it and run processes in it meanwhile.
     dir.unlock();
     let exit = monitor::watch(&Watched {
         process: &init,
         signals,
         master,
+        notify,
     })?;
     if !options.keep {
         delete_ended(globals, dir, &record, options)?;

@@ -1,5 +1,6 @@
 //! `start`: tells a created container's init to become its program. SPEC(runtime.md#start)
 
+use super::notify::Notify;
 use super::options::Globals;
 use super::report::hook_state;
 use super::{Id, Record, StateDir, Status, delete, hooks, listener};
@@ -8,24 +9,34 @@ use crate::host::Host;
 use crate::init::message::{ParentEnd, ToInit};
 use crate::init::parent::await_exec;
 use crate::plan::{self, HookPlan};
+use crate::sys::clone::pidfd_open;
 use oci::runtime::Spec;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// Returns when the process runs and the poststart hooks are done.
 pub fn start(globals: &Globals, id: &Id) -> Result<()> {
     let dir = StateDir::open_locked(&globals.root, id)?;
     let record = dir.read().context(format_args!("start {id}"))?;
-    let spec = begin(globals, &dir, &record).context(format_args!("start {id}"))?;
-    poststart(&spec, &record)
-        .context(format_args!("start {id}"))
-        .inspect_err(|_| {
-            // The hook's failure is what there is to tell.
-            let _ = delete::end(globals, &dir, &record).and_then(|()| delete::remove(dir, &record));
-        })
+    let (spec, notify) = begin(globals, &dir, &record).context(format_args!("start {id}"))?;
+    if let Err(error) = poststart(&spec, &record) {
+        // The hook's failure is what there is to tell.
+        let _ = delete::end(globals, &dir, &record).and_then(|()| delete::remove(dir, &record));
+        return Err(error.context(format_args!("start {id}")));
+    }
+    drop(dir);
+    match notify {
+        Some(notify) => notify.await_ready(
+            record.pid,
+            pidfd_open(record.pid)
+                .context("open a pidfd of init")?
+                .as_fd(),
+        ),
+        None => Ok(()),
+    }
 }
 
 /// From `created` to `running`.
-fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<Spec> {
+fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<(Spec, Option<Notify>)> {
     match Status::of(record, dir) {
         Status::Created => {}
         Status::Stopped => return Err(Error::new("cannot start a container that has stopped")),
@@ -47,11 +58,12 @@ fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<Spec> {
     let messages = ParentEnd(init.as_raw_fd());
     // From here on it is no longer `created`, whatever happens to us.
     listener::remove(dir.path())?;
+    let notify = Notify::listen(dir.path())?;
     messages
         .send(ToInit::Start, &[])
         .context("tell the container's init to start")?;
     await_exec(messages, &|| replan(globals, record, &spec))?;
-    Ok(spec)
+    Ok((spec, notify))
 }
 
 /// The steps as `create` planned them: the sentence for a failure needs them, a success does not.

@@ -118,7 +118,7 @@ impl Child<'_, '_> {
             }
             Step::LoopbackUp => self.optional(sys::process::loopback_up()),
             Step::TreePropagation { flag } => step::root::tree_propagation(*flag),
-            Step::OpenRoot { path } => step::root::open_root(self, path),
+            Step::OpenRoot { path, apart } => step::root::open_root(self, path, *apart),
             Step::Mount(mount) => step::mount::mount(self, mount),
             Step::AttachPrepared { prepared, mount } => {
                 step::mount::attach_prepared(self, *prepared, mount)
@@ -126,9 +126,10 @@ impl Child<'_, '_> {
             Step::Device(device) => step::device::make(self, device),
             Step::Symlink { target, path } => step::device::symlink(self, target, path),
             Step::AwaitRuntimeHooks => self.await_runtime_hooks(),
-            Step::CreateContainerHook(hook) | Step::StartContainerHook(hook) => {
-                step::hook::run(self, hook)
+            Step::CreateContainerHook(hook) => {
+                step::hook::run(self, hook, |states| &states.creating)
             }
+            Step::StartContainerHook(hook) => step::hook::run(self, hook, |states| &states.created),
             Step::OpenTerminal {
                 rows,
                 columns,
@@ -171,7 +172,7 @@ impl Child<'_, '_> {
             Step::Capabilities(capabilities) => step::identity::set_capabilities(capabilities),
             Step::WorkingDirectory(path) => step::program::enter_directory(self, path),
             Step::FindProgram => step::program::find(self),
-            Step::CloseFds { keep } => step::program::close_fds(keep),
+            Step::CloseFds { keep } => step::program::close_fds(self, keep),
             Step::Seccomp => self.load_filter(),
             Step::AwaitStart => self.await_start(),
             Step::Exec(exec) => Err(step::program::exec(self, exec)),

@@ -71,6 +71,8 @@ operations! {
     SetAmbient = "raise an ambient capability",
     /// The private procfs.
     OpenProcfs = "mount a private procfs",
+    /// Something else over /proc.
+    NotProcfs = "only a procfs may be bound over /proc",
     /// write(2).
     Write = "write the value",
     /// /dev/ptmx and TIOCGPTPEER.

@@ -42,6 +42,15 @@ pub struct HookState {
     pub tail: Vec<u8>,
 }
 
+/// The states that container hooks read, by their place in the life cycle.
+#[derive(Debug, Clone, Default)]
+pub struct HookStates {
+    /// For createContainer hooks: the container is being created.
+    pub creating: HookState,
+    /// For startContainer hooks: it was.
+    pub created: HookState,
+}
+
 impl HookState {
     /// Stands for the pid in the text that is cut; no field of the state can hold it as a number.
     pub const PID: i32 = -1_999_999_999;
@@ -136,7 +145,7 @@ pub struct Prepared<'p> {
     /// For the hook steps, in order.
     pub hooks: Vec<Arrays>,
     /// What those hooks read.
-    pub hook_state: HookState,
+    pub hook_states: HookStates,
     /// For [`Step::Seccomp`].
     pub filter: Option<Filter<'p>>,
     /// Fds.
@@ -150,14 +159,14 @@ impl<'p> Prepared<'p> {
     pub fn new(
         plan: &'p InitPlan,
         filter: Option<Filter<'p>>,
-        hook_state: HookState,
+        hook_states: HookStates,
         fds: ChildFds,
     ) -> Prepared<'p> {
         let mut prepared = Prepared {
             plan,
             program: None,
             hooks: Vec::new(),
-            hook_state,
+            hook_states,
             filter,
             fds,
             ignored_signals: crate::sys::signal::ignored(),

@@ -25,6 +25,8 @@ pub enum Step {
     OpenRoot {
         /// Absolute host path.
         path: CString,
+        /// The tree around it keeps sending mount events: this root's own must not be among them.
+        apart: bool,
     },
     /// Make one mount. SPEC(config.md#mounts)
     Mount(MountOp),
@@ -208,6 +210,13 @@ pub struct SchedulerOp {
 /// A set of CPUs as words of a bit mask, lowest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuSet(pub Vec<u64>);
+
+impl CpuSet {
+    /// Every CPU that a kernel can have; it takes those that the cpuset allows. KERNEL: `NR_CPUS` is at most 8192.
+    pub fn all() -> CpuSet {
+        CpuSet(vec![u64::MAX; 8192 / 64])
+    }
+}
 
 /// Who the process is.
 #[derive(Debug, Clone, PartialEq, Eq)]

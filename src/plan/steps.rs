@@ -4,7 +4,9 @@
 //! the host's is left to take a source from, and nothing of the image's has had a say.
 
 use super::namespaces::Namespaces;
-use super::{DeviceOp, HookOp, Options, PreparedMount, RootChange, Step, UserOp, cgroup, process};
+use super::{
+    CpuSet, DeviceOp, HookOp, Options, PreparedMount, RootChange, Step, UserOp, cgroup, process,
+};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use oci::runtime::{Device, Hook, Linux, Process, Spec};
@@ -123,13 +125,15 @@ impl<'p> Planner<'p> {
 
     /// SPEC(config.md#root) SPEC(config-linux.md#rootfs-mount-propagation)
     fn root(&mut self) -> Result<()> {
-        if self.namespaces.has(libc::CLONE_NEWNS) {
-            // Never shared, whatever the root becomes later: our mounts would appear on the host, in its peer groups.
-            let flag = libc::MS_SLAVE;
-            self.push(Step::TreePropagation { flag });
+        // A shared root keeps the host's peer groups, so that what is mounted in shared binds reaches the host.
+        let apart = self.linux.rootfs_propagation.ends_with("shared");
+        if self.namespaces.has(libc::CLONE_NEWNS) && !apart {
+            self.push(Step::TreePropagation {
+                flag: libc::MS_SLAVE,
+            });
         }
         let path = text("root.path", self.rootfs.as_os_str().as_bytes())?;
-        self.push(Step::OpenRoot { path });
+        self.push(Step::OpenRoot { path, apart });
         Ok(())
     }
 
@@ -284,6 +288,8 @@ impl<'p> Planner<'p> {
             return;
         }
         self.push(Step::JoinCgroup);
+        // An affinity of the caller's is not the container's: its cpuset decides. COMPAT(runc)
+        self.push(Step::CpuAffinity(CpuSet::all()));
         if self.namespaces.makes(libc::CLONE_NEWCGROUP) {
             self.push(Step::UnshareCgroup);
         }
@@ -452,7 +458,10 @@ pub fn process_steps(
     start: Start,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
+    // Before any path of the process is looked up: none of them may lead through an fd of ours. CVE-2024-21626
+    let mut steps = vec![Step::CloseFds {
+        keep: options.inherited_fds.clone(),
+    }];
     if !process.cwd.is_empty() {
         steps.push(Step::WorkingDirectory(text(
             "process.cwd",
@@ -483,9 +492,6 @@ pub fn process_steps(
             .or(Some(Step::Umask(0o022))),
     );
     steps.push(Step::FindProgram);
-    steps.push(Step::CloseFds {
-        keep: options.inherited_fds.clone(),
-    });
     // A listener must be with its agent before `create` returns; any other filter waits for the last moment, so that
     // it need not allow what we still do.
     if start.seccomp == Some(true) {

@@ -247,6 +247,18 @@ pub fn close_on_exec_from(first: u32) -> Result<()> {
     unsafe { syscall!(SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }.map(drop)
 }
 
+/// close_range(2): closes every fd from `first` to `last`. KERNEL(5.9); before, one by one.
+pub fn close_range(first: u32, last: u32) -> Result<()> {
+    // SAFETY: takes no pointers.
+    match unsafe { syscall!(SYS_close_range, first, last, 0) } {
+        Err(Errno::ENOSYS) => {
+            (first..=last.min(HIGHEST_FD as u32)).for_each(|fd| close(fd as RawFd));
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}
+
 /// fchdir(2).
 pub fn enter(fd: RawFd) -> Result<()> {
     // SAFETY: takes no pointers.
@@ -305,11 +317,13 @@ pub fn own(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+/// Where kernels without close_range(2) stop looking for open fds.
+const HIGHEST_FD: RawFd = 4096;
+
 /// KERNEL(<5.11): what [`close_on_exec_from`] does, for the fds that exist by number up to the soft limit's usual size.
 #[cold]
 pub fn close_on_exec_one_by_one() {
-    const HIGHEST: RawFd = 4096;
-    for fd in 3..HIGHEST {
+    for fd in 3..HIGHEST_FD {
         // SAFETY: takes no pointers; a number that is not open gives EBADF.
         let _ = unsafe { syscall!(SYS_fcntl, fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }

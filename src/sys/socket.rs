@@ -136,6 +136,18 @@ pub fn accept(listener: RawFd) -> Result<RawFd> {
     }
 }
 
+/// poll(2) of several fds for reading, without a time limit; a negative fd is left out. EINTR is the caller's matter.
+pub fn ready<const N: usize>(fds: [RawFd; N]) -> Result<[bool; N]> {
+    let mut polls = fds.map(|fd| libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    // SAFETY: N pollfds, valid for writing.
+    Errno::result(unsafe { libc::poll(polls.as_mut_ptr(), N as libc::nfds_t, -1) })?;
+    Ok(polls.map(|poll| poll.revents != 0))
+}
+
 /// poll(2) of one fd for reading; `false` after `timeout_ms` (negative waits for ever).
 pub fn readable(fd: RawFd, timeout_ms: i32) -> Result<bool> {
     let mut poll = libc::pollfd {

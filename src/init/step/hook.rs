@@ -3,16 +3,17 @@
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::hook::{self, Outcome};
+use crate::init::prepare::{HookState, HookStates};
 use crate::plan::HookOp;
 use crate::sys::{open, process};
 
 /// Runs one hook and waits for it. It reads the state with the pid that it sees itself.
-pub fn run(child: &mut Child, op: &HookOp) -> Result {
+pub fn run(child: &mut Child, op: &HookOp, state: fn(&HookStates) -> &HookState) -> Result {
     let arrays = &child.prepared.hooks[child.hooks_run];
     child.hooks_run += 1;
     let mut digits = [0; 10];
     let length = decimal(process::pid().unsigned_abs(), &mut digits);
-    let state = &child.prepared.hook_state;
+    let state = state(&child.prepared.hook_states);
     let input = open::memory_file(c"state", &state.head)
         .and_then(|file| {
             append(file, &digits[..length])

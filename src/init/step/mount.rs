@@ -142,6 +142,12 @@ fn bind(
 }
 
 fn attach_bind(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
+    if op.destination.as_c_str() == c"/proc"
+        && open::file_system_type(tree) != Ok(super::procfs::PROC_SUPER_MAGIC)
+    {
+        // CVE-2019-16884: programs believe what /proc tells them, about their labels too.
+        return Err(Failure::new(Operation::NotProcfs, Errno::EPERM));
+    }
     let place = destination(child, op, like(tree)?)?;
     map_ids(child, tree, op.idmap.as_ref())?;
     attach_changed(tree, place, op, true)?;

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 
-const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+pub const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 
 /// The private procfs of processes, made on first use.
 fn procfs(child: &mut Child) -> Result<RawFd> {

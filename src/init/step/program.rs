@@ -88,19 +88,37 @@ fn executable(candidate: &CStr) -> sys::Result<()> {
     }
 }
 
-/// Only the standard streams and `keep` survive `execve`. CVE-2024-21626
-pub fn close_fds(keep: &[i32]) -> Result {
-    match open::close_on_exec_from(3) {
-        // KERNEL(<5.11): every fd of ours is close-on-exec by itself; the caller's are marked one by one.
-        Err(Errno::ENOSYS | Errno::EINVAL) => open::close_on_exec_one_by_one(),
-        other => other.during(Operation::Whole)?,
+/// Closes every fd but the standard streams, `keep`, and the two sockets that we still need, which lead nowhere as a
+/// path. What of these is not `keep` is closed by `execve`. CVE-2024-21626
+pub fn close_fds(child: &mut Child, keep: &[i32]) -> Result {
+    let sockets = [child.runtime.0, child.prepared.fds.start];
+    let needed = |fd: &&i32| **fd >= FIRST_FD;
+    let next = |from: i32| {
+        keep.iter()
+            .chain(&sockets)
+            .filter(needed)
+            .copied()
+            .filter(|fd| *fd >= from)
+            .min()
+    };
+    let mut from = FIRST_FD;
+    while let Some(spared) = next(from) {
+        if spared > from {
+            open::close_range(from as u32, spared as u32 - 1).during(Operation::Whole)?;
+        }
+        from = spared + 1;
     }
-    // One that is not open is nothing to pass on.
-    for &fd in keep {
-        let _ = open::keep_on_exec(fd);
+    open::close_range(from as u32, u32::MAX).during(Operation::Whole)?;
+    child.procfs = None;
+    for fd in keep.iter().filter(|fd| !sockets.contains(fd)) {
+        // One that is not open is nothing to pass on.
+        let _ = open::keep_on_exec(*fd);
     }
     Ok(())
 }
+
+/// The first fd after the standard streams.
+const FIRST_FD: i32 = 3;
 
 /// Becomes the program. Returns only with a failure.
 pub fn exec(child: &mut Child, op: &ExecOp) -> Failure {

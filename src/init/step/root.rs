@@ -14,17 +14,42 @@ pub fn tree_propagation(flag: u64) -> Result {
 }
 
 /// Binds the root on itself, since `pivot_root` wants a mount, and keeps a handle on it.
-pub fn open_root(child: &mut Child, path: &CStr) -> Result {
+pub fn open_root(child: &mut Child, path: &CStr, apart: bool) -> Result {
     let tree = match mount::clone_tree(libc::AT_FDCWD, path, true, false) {
         Err(Errno::ENOSYS) => return bind_root_by_path(child, path),
         other => other.during(Operation::OpenSource)?,
     };
     let place = open::open_at(libc::AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)
         .during(Operation::Resolve)?;
+    if apart {
+        set_apart(tree, place).during(Operation::SetPropagation)?;
+    }
     mount::attach(tree, place).during(Operation::Attach)?;
     open::close(place);
     child.root = tree;
     Ok(())
+}
+
+/// Neither the root nor the mount that it is attached to sends events: `pivot_root` wants that too.
+fn set_apart(tree: i32, place: i32) -> sys::Result<()> {
+    let private = |recursive| AttributeChange {
+        propagation: libc::MS_PRIVATE,
+        recursive,
+        ..AttributeChange::default()
+    };
+    mount::set_attributes(tree, private(true))?;
+    // Only the root directory of a mount stands for it.
+    let mut directory = open::open_at(place, c".", libc::O_PATH, 0)?;
+    loop {
+        let changed = mount::set_attributes(directory, private(false));
+        let parent = open::open_at(directory, c"..", libc::O_PATH, 0);
+        open::close(directory);
+        if changed != Err(Errno::EINVAL) {
+            parent.map(open::close)?;
+            return changed;
+        }
+        directory = parent?;
+    }
 }
 
 /// KERNEL(<5.2)

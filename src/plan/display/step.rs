@@ -14,7 +14,7 @@ impl Display for Step {
             Step::TreePropagation { flag } => {
                 write!(f, "make all inherited mounts {}", propagation(*flag, true))
             }
-            Step::OpenRoot { path } => write!(f, "open the root file system {}", Shown(path)),
+            Step::OpenRoot { path, .. } => write!(f, "open the root file system {}", Shown(path)),
             Step::Mount(mount) | Step::AttachPrepared { mount, .. } => mount.fmt(f),
             Step::Device(device) => device.fmt(f),
             Step::Symlink { target, path } => {
@@ -78,6 +78,9 @@ impl Step {
                     value >> 13,
                     value & 0x1fff
                 )
+            }
+            Step::CpuAffinity(cpus) if *cpus == CpuSet::all() => {
+                f.write_str("run on any CPU of the cgroup's")
             }
             Step::CpuAffinity(cpus) => write!(f, "run on CPUs {}", Listed(&cpus.0)),
             Step::NewKeyring { name, .. } => write!(f, "make the session keyring {}", Shown(name)),

@@ -1,0 +1,112 @@
+//! sd_notify(3) through the runtime: a socket of the container's own, whose READY goes on to the caller's. COMPAT(runc)
+//!
+//! The socket lies in a directory of the state directory that is bound into the container, so that whoever listens can
+//! make it anew: `create` makes the directory, `run` and `start` listen.
+
+use super::listener::with_address;
+use crate::error::{Context, Result};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, socket};
+use std::fs::{DirBuilder, Permissions};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+/// The directory in the state directory.
+const DIRECTORY: &str = "notify";
+/// The socket in it.
+const SOCKET: &str = "notify.sock";
+/// What systemd waits for.
+const READY: &str = "READY=1";
+/// A message longer than this is none of sd_notify's, in bytes.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// The caller's socket, where it has one.
+fn of_caller() -> Option<PathBuf> {
+    std::env::var_os("NOTIFY_SOCKET")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+/// The directory that the container shall see, where the caller wants to be notified.
+pub fn directory(state_dir: &Path) -> Option<PathBuf> {
+    of_caller().map(|_| state_dir.join(DIRECTORY))
+}
+
+/// Makes the directory, before it is bound into the container.
+pub fn make_directory(directory: &Path) -> Result<()> {
+    DirBuilder::new()
+        .mode(0o755)
+        .create(directory)
+        .context(format_args!("make {}", directory.display()))
+}
+
+/// The container's socket while we listen on it.
+#[derive(Debug)]
+pub struct Notify {
+    socket: OwnedFd,
+    caller: PathBuf,
+}
+
+impl Notify {
+    /// Listens, when the container was created to notify and the caller still wants to know.
+    pub fn listen(state_dir: &Path) -> Result<Option<Notify>> {
+        let directory = state_dir.join(DIRECTORY);
+        let Some(caller) = of_caller().filter(|_| directory.is_dir()) else {
+            return Ok(None);
+        };
+        let socket = socket(
+            AddressFamily::Unix,
+            SockType::Datagram,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )
+        .context("make the notify socket")?;
+        let _ = std::fs::remove_file(directory.join(SOCKET));
+        with_address(&directory, SOCKET, |address| {
+            bind(socket.as_raw_fd(), address)
+        })?;
+        // The container's user, whoever it is, may write to it.
+        let path = directory.join(SOCKET);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o777))
+            .context(format_args!("chmod {}", path.display()))?;
+        Ok(Some(Notify { socket, caller }))
+    }
+
+    /// Reads one message; passes readiness on, with the pid that the caller knows. Says whether it was that.
+    pub fn forward(&self, pid: i32) -> Result<bool> {
+        let mut message = [0; MAX_MESSAGE_BYTES];
+        let length = crate::sys::open::read(self.socket.as_raw_fd(), &mut message)
+            .context("read a notification")?;
+        let text = String::from_utf8_lossy(&message[..length]);
+        if !text.lines().any(|line| line == READY) {
+            return Ok(false);
+        }
+        UnixDatagram::unbound()
+            .and_then(|socket| {
+                socket.send_to(format!("{READY}\nMAINPID={pid}\n").as_bytes(), &self.caller)
+            })
+            .context(format_args!("notify {}", self.caller.display()))?;
+        Ok(true)
+    }
+
+    /// Waits until the container is ready or its process has ended.
+    pub fn await_ready(&self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<()> {
+        loop {
+            let fds = [self.socket.as_raw_fd(), pidfd.as_raw_fd()];
+            let [message, ended] = match crate::sys::socket::ready(fds) {
+                Err(nix::errno::Errno::EINTR) => continue,
+                other => other.context("poll")?,
+            };
+            if message && self.forward(pid)? || ended {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl AsFd for Notify {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
