@@ -4,7 +4,7 @@ use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::plan::RootChange;
 use crate::sys::mount::{self, AttributeChange, attribute};
-use crate::sys::open;
+use crate::sys::{self, open};
 use nix::errno::Errno;
 use std::ffi::CStr;
 
