@@ -11,9 +11,9 @@ use std::process::Command;
 
 pub fn both(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
     let bundle = ground.bundle(Shape::Plain, Workload::Sleep)?;
-    let held: Vec<Result<Held, Row>> = ground
+    let held: Vec<Tried> = ground
         .oci_peers()
-        .map(|peer| proven(ground, peer, &bundle).map_err(|why| Row::new(peer.name, Err(why))))
+        .map(|peer| (peer.name, proven(ground, peer, &bundle)))
         .collect();
     let mut measures = Vec::new();
     for (id, when, pace) in [
@@ -35,21 +35,19 @@ pub fn both(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
     })
 }
 
+/// A peer's name and its container, or why it has none.
+type Tried<'a> = (&'a str, Result<Held<'a>, String>);
+
 fn proven<'a>(ground: &'a Ground, peer: &'a Peer, bundle: &Bundle) -> Result<Held<'a>, String> {
     let held = Held::start(ground, peer, bundle)?;
     proof::of_exec(ground, peer, &held.id)?;
     Ok(held)
 }
 
-fn rows(
-    ground: &Ground,
-    held: &[Result<Held, Row>],
-    pace: Pace,
-    progress: &mut Progress,
-) -> Vec<Row> {
+fn rows(ground: &Ground, held: &[Tried], pace: Pace, progress: &mut Progress) -> Vec<Row> {
     let mut contenders: Vec<Contender> = held
         .iter()
-        .filter_map(|held| held.as_ref().ok())
+        .filter_map(|(_, held)| held.as_ref().ok())
         .map(|held| {
             timed(ground, held.peer.name, || {
                 held.peer.exec(&held.id, &["/bin/true"])
@@ -57,14 +55,17 @@ fn rows(
         })
         .collect();
     let floor = ground.peers.iter().find(|peer| peer.kind == Kind::Floor);
-    let joined = held.iter().find_map(|held| held.as_ref().ok());
+    let joined = held.iter().find_map(|(_, held)| held.as_ref().ok());
     if let (Some(floor), Some(held)) = (floor, joined) {
         contenders.push(timed(ground, FLOOR, || {
             floor.exec_by_pid(held.pid, &["/bin/true"])
         }));
     }
     let mut rows = interleave(pace, 1, contenders, progress).remove(0);
-    rows.extend(held.iter().filter_map(|held| held.as_ref().err().cloned()));
+    rows.extend(held.iter().filter_map(|(peer, held)| {
+        let reason = held.as_ref().err()?;
+        Some(Row::new(peer, Err(reason.clone())))
+    }));
     rows.sort_by_key(|row| ground.peers.iter().position(|peer| peer.name == row.peer));
     rows
 }
