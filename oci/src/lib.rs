@@ -1,7 +1,7 @@
 //! The OCI standards as types: bytes in, verified objects out.
 //!
 //! [`runtime`] is the runtime specification's `config.json`; [`bundle`] makes one from an image. [`digest`], [`verify`],
-//! [`descriptor`], [`manifest`], [`image_config`], [`platform`] and [`reference`] are the image specification, pure.
+//! [`descriptor`], [`manifest`], [`image_config`], [`platform`] and [`mod@reference`] are the image specification, pure.
 //! [`store`] is where images live, [`registry`] and [`archive`] where they come from, [`transfer`] the way; only they do I/O.
 //! Nothing here mounts, starts processes or needs `unsafe`.
 

@@ -1,3 +1,5 @@
+//! The command lines of both peers parse, each option with its meaning.
+
 use super::*;
 
 /// Command lines of runc's and crun's that must parse, one a line; the first word is the subcommand.

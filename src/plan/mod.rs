@@ -1,7 +1,7 @@
 //! PURE: (Spec, Host, Options) -> [`Plan`]. The specification is interpreted here, once, into inert data.
 //!
 //! Nothing in this room touches `sys`, `std::fs` or `std::env`: what a start depends on besides the bundle is in
-//! [`Host`](crate::host::Host) and [`Options`]. Start reading at `init_steps`.
+//! [`Host`] and [`Options`]. Start reading at `init_steps`.
 
 pub mod cgroup;
 mod display;

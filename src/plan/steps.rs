@@ -1,7 +1,12 @@
-//! The whole of container start, in order. Read [`init_steps`] first: it is the table of contents.
+//! The whole of container start, in order. Read [`Planner::init_steps`] first: it is the table of contents.
 //!
 //! Every mount, device and path is placed under the root's handle before the root becomes `/`: afterwards nothing of
 //! the host's is left to take a source from, and nothing of the image's has had a say.
+
+mod operation;
+
+pub use operation::hook_ops;
+pub(super) use operation::text;
 
 use super::namespaces::Namespaces;
 use super::{
@@ -9,7 +14,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::host::Host;
-use oci::runtime::{Device, Hook, Linux, Process, Spec};
+use oci::runtime::{Linux, Process, Spec};
+use operation::{device_op, notify_mount, propagation, runtime_environment};
 use rootfs::mount::dev::{DEFAULT_DEVICE_MODE, DEFAULT_DEVICES, DEV_SYMLINKS, dev_is_bound};
 use rootfs::mount::{MountFacts, MountOp, Mounted, plan_mount};
 use std::ffi::CString;
@@ -532,128 +538,4 @@ pub fn open_terminal(process: &Process, console: bool) -> Step {
         console,
         uid: process.user.uid,
     }
-}
-
-/// Variables that the runtime adds: socket activation and the notify socket. COMPAT(runc)
-fn runtime_environment(options: &Options) -> Vec<String> {
-    let mut variables = Vec::new();
-    if options.listen_fds > 0 {
-        variables.push(format!("LISTEN_FDS={}", options.listen_fds));
-        variables.push("LISTEN_PID=1".into());
-    }
-    if options.notify_dir.is_some() {
-        variables.push(format!("NOTIFY_SOCKET={NOTIFY_DIRECTORY}/notify.sock"));
-    }
-    variables
-}
-
-/// Where the container finds its notify socket. COMPAT(runc)
-const NOTIFY_DIRECTORY: &str = "/run/notify";
-
-fn notify_mount(directory: &Path) -> Result<MountOp> {
-    Ok(MountOp {
-        destination: text("notify socket", NOTIFY_DIRECTORY.as_bytes())?,
-        what: Mounted::Bind {
-            source: text("notify socket", directory.as_os_str().as_bytes())?,
-            recursive: true,
-            no_follow: false,
-            copy_symlink: false,
-        },
-        attributes: rootfs::mount::Attributes {
-            set: libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC,
-            clear: 0,
-        },
-        recursive_attributes: rootfs::mount::Attributes::default(),
-        propagation: Vec::new(),
-        idmap: None,
-        copy_up: false,
-        no_follow_destination: false,
-        fallback_bind: None,
-        readonly_later: false,
-    })
-}
-
-/// `shared`, `rslave`, …: the flag, and whether it is recursive.
-fn propagation(name: &str) -> Option<(u64, bool)> {
-    let (name, recursive) = match name.strip_prefix('r') {
-        Some(rest) => (rest, true),
-        None => (name, false),
-    };
-    let flag = match name {
-        "shared" => libc::MS_SHARED,
-        "slave" => libc::MS_SLAVE,
-        "private" => libc::MS_PRIVATE,
-        "unbindable" => libc::MS_UNBINDABLE,
-        _ => return None,
-    };
-    Some((flag, recursive))
-}
-
-fn device_op(index: usize, device: &Device, bind: bool) -> Result<DeviceOp> {
-    let at = format!("linux.devices[{index}]");
-    let kind = match device.kind.as_str() {
-        "c" | "u" => libc::S_IFCHR,
-        "b" => libc::S_IFBLK,
-        "p" => libc::S_IFIFO,
-        other => {
-            return Err(Error::new(format!(
-                "{at}.type: {other:?} is none of c, b, u, p"
-            )));
-        }
-    };
-    let number = |field: &str, value: i64| {
-        u32::try_from(value)
-            .map_err(|_| Error::new(format!("{at}.{field}: {value} is no device number")))
-    };
-    let fifo = kind == libc::S_IFIFO;
-    Ok(DeviceOp {
-        path: text(&at, device.path.as_bytes())?,
-        mode: kind | device.file_mode.unwrap_or(DEFAULT_DEVICE_MODE) & 0o7777,
-        major: if fifo {
-            0
-        } else {
-            number("major", device.major)?
-        },
-        minor: if fifo {
-            0
-        } else {
-            number("minor", device.minor)?
-        },
-        uid: device.uid.unwrap_or(0),
-        gid: device.gid.unwrap_or(0),
-        keep_existing: false,
-        bind: bind && !fifo,
-    })
-}
-
-/// Hooks of one kind, ready to run.
-pub fn hook_ops(at: &str, hooks: &[Hook]) -> Result<Vec<HookOp>> {
-    let texts = |index: usize, field: &str, values: &[String]| {
-        let each = values
-            .iter()
-            .map(|value| text(&format!("{at}[{index}].{field}"), value.as_bytes()));
-        each.collect::<Result<Vec<_>>>()
-    };
-    let ops = hooks.iter().enumerate().map(|(index, hook)| {
-        let path = text(&format!("{at}[{index}].path"), hook.path.as_bytes())?;
-        let mut args = texts(index, "args", &hook.args)?;
-        if args.is_empty() {
-            // COMPAT(runc, crun): no program gets along without its own name.
-            args.push(path.clone());
-        }
-        Ok(HookOp {
-            path,
-            args,
-            env: texts(index, "env", &hook.env)?,
-            timeout_ms: hook
-                .timeout
-                .map(|seconds| seconds.max(0).unsigned_abs().saturating_mul(1000)),
-        })
-    });
-    ops.collect()
-}
-
-/// A text as system calls take it.
-pub(super) fn text(at: &str, bytes: &[u8]) -> Result<CString> {
-    CString::new(bytes).map_err(|_| Error::new(format!("{at}: holds a NUL byte")))
 }

@@ -2,7 +2,7 @@
 //!
 //! Two storeys: a documented, typed function over a one-to-three-line raw call. Functions that run in a container's
 //! init between `clone3` and `execve` allocate nothing and take no lock; their docs say *async-signal-safe*.
-//! Raw calls go through [`syscall!`] and not through libc's wrappers where those keep state (set*id, setgroups).
+//! Raw calls go through `syscall!` and not through libc's wrappers where those keep state (set*id, setgroups).
 #![allow(unsafe_code)]
 
 /// A raw system call as `Result<c_long, Errno>`.

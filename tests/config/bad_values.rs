@@ -13,7 +13,6 @@ cases![
     process,
     rlimits,
     linux,
-    seccomp,
     resources,
     hooks,
     id_mappings,
@@ -21,11 +20,11 @@ cases![
 ];
 
 /// A change to the default configuration and the path that the refusal must name.
-type Row = (fn(Bundle) -> Bundle, &'static str);
+pub type Row = (fn(Bundle) -> Bundle, &'static str);
 
 /// Checks every row and reports all that fail at once.
 #[track_caller]
-fn refuse(t: &Sandbox, rows: &[Row]) {
+pub fn refuse(t: &Sandbox, rows: &[Row]) {
     let mut problems = Vec::new();
     for (change, path) in rows {
         let bundle = change(t.bundle().args(&["/bin/true"]));
@@ -48,7 +47,7 @@ fn refuse(t: &Sandbox, rows: &[Row]) {
     assert_eq!(t.wait_until_gone(), Vec::<String>::new());
 }
 
-fn with(bundle: Bundle, pointer: &str, value: Value) -> Bundle {
+pub fn with(bundle: Bundle, pointer: &str, value: Value) -> Bundle {
     bundle.set(pointer, value)
 }
 
@@ -446,106 +445,6 @@ fn linux(t: &Sandbox) {
                         .namespace("time")
                 },
                 "linux.timeOffsets",
-            ),
-        ],
-    );
-}
-
-fn seccomp(t: &Sandbox) {
-    refuse(
-        t,
-        &[
-            (
-                |b| {
-                    with(
-                        b,
-                        "/linux/seccomp",
-                        json!({"defaultAction": "SCMP_ACT_NOPE"}),
-                    )
-                },
-                "linux.seccomp.defaultAction",
-            ),
-            (
-                |b| {
-                    with(
-                        b,
-                        "/linux/seccomp",
-                        json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["Z80"]}),
-                    )
-                },
-                "linux.seccomp.architectures[0]",
-            ),
-            (
-                |b| {
-                    with(
-                        b,
-                        "/linux/seccomp",
-                        json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["X"]}),
-                    )
-                },
-                "linux.seccomp.flags[0]",
-            ),
-            (
-                |b| {
-                    with(
-                        b,
-                        "/linux/seccomp",
-                        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "X"}]}),
-                    )
-                },
-                "linux.seccomp.syscalls[0].action",
-            ),
-            (
-                |b| {
-                    with(
-                        b,
-                        "/linux/seccomp",
-                        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
-                    {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 9, "value": 1, "op": "SCMP_CMP_EQ"}]}]}),
-                    )
-                },
-                "linux.seccomp.syscalls[0].args[0].index",
-            ),
-            (
-                |b| {
-                    with(
-                        b,
-                        "/linux/seccomp",
-                        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
-                    {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "EQUALS"}]}]}),
-                    )
-                },
-                "linux.seccomp.syscalls[0].args[0].op",
-            ),
-            (
-                |b| {
-                    with(
-                        b,
-                        "/linux/seccomp",
-                        json!({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 5}),
-                    )
-                },
-                "linux.seccomp.defaultErrnoRet",
-            ),
-            (
-                |b| {
-                    with(
-                        b,
-                        "/linux/seccomp",
-                        json!({"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/x"}),
-                    )
-                },
-                "linux.seccomp",
-            ),
-            (
-                |b| {
-                    with(
-                        b,
-                        "/linux/seccomp",
-                        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}),
-                    )
-                },
-                "linux.seccomp.listenerPath",
             ),
         ],
     );

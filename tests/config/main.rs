@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_files;
+mod bad_seccomp;
 mod bad_values;
 mod cgroups;
 mod devices;
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
         "config",
         &[
             ("bad_files", bad_files::CASES),
+            ("bad_seccomp", bad_seccomp::CASES),
             ("bad_values", bad_values::CASES),
             ("cgroups", cgroups::CASES),
             ("devices", devices::CASES),

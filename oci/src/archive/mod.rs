@@ -1,6 +1,6 @@
 //! Images outside the store: an OCI layout in a directory or a tar file, and what `docker save` writes.
 //!
-//! [`open`] makes a [`Source`] of one; [`export`] writes one. All of it is hostile input: names lead nowhere outside, only
+//! [`open`] makes a [`Source`] of one; [`export()`] writes one. All of it is hostile input: names lead nowhere outside, only
 //! plain files are read, and every blob is verified behind the reader.
 
 mod docker;

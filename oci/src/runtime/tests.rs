@@ -1,3 +1,5 @@
+//! Documents that the engines write: what is kept, what is forgiven, what is refused.
+
 use super::*;
 
 #[test]

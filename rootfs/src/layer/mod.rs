@@ -9,8 +9,6 @@ mod error;
 mod inflate;
 mod limits;
 mod stream;
-#[cfg(test)]
-mod tests;
 mod tree;
 
 use std::io::{BufRead, Read};

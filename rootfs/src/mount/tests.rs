@@ -1,3 +1,5 @@
+//! Every mount option, the order of operations, and how each is said.
+
 use super::*;
 use libc::*;
 use oci::runtime::{IdMapping, Mount};

@@ -17,8 +17,6 @@ mod merged;
 mod mounts;
 mod seam;
 mod store;
-#[cfg(test)]
-mod tests;
 mod unpack;
 
 pub use commit::{Committed, Compression};

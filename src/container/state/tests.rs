@@ -1,3 +1,5 @@
+//! The state directory: private, locked, and forgiving of damage.
+
 use super::*;
 use crate::container::Status;
 use std::os::unix::fs::PermissionsExt;

@@ -1,3 +1,5 @@
+//! Paths under a root: links, `..`, and missing parts never lead out.
+
 use super::*;
 use std::ffi::CString;
 use std::os::fd::IntoRawFd;

@@ -1,3 +1,5 @@
+//! Every step is a sentence, and a whole plan is text and JSON.
+
 use super::list::{Listed, Texts};
 use crate::plan::*;
 

@@ -1,3 +1,5 @@
+//! Users, capabilities, limits, scheduling and programs as numbers.
+
 use super::*;
 use crate::host::{CgroupLayout, Host};
 use crate::plan::{CapabilityOp, CpuSet, Step};

@@ -1,3 +1,5 @@
+//! What the specification forbids, what peers accept, and what reaches the host.
+
 use super::*;
 use crate::host::CgroupLayout;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! HOME from a passwd file that may say anything.
+
 use super::home_of;
 
 #[test]

@@ -1,0 +1,136 @@
+//! Single operations from single fields: a device, a hook, a propagation, the notify socket's mount.
+//!
+//! Pure, like all of this room; which of them a start has, and in which order, is decided above.
+
+use super::super::{DeviceOp, HookOp, Options};
+use crate::error::{Error, Result};
+use oci::runtime::{Device, Hook};
+use rootfs::mount::dev::DEFAULT_DEVICE_MODE;
+use rootfs::mount::{MountOp, Mounted};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Variables that the runtime adds: socket activation and the notify socket. COMPAT(runc)
+pub(super) fn runtime_environment(options: &Options) -> Vec<String> {
+    let mut variables = Vec::new();
+    if options.listen_fds > 0 {
+        variables.push(format!("LISTEN_FDS={}", options.listen_fds));
+        variables.push("LISTEN_PID=1".into());
+    }
+    if options.notify_dir.is_some() {
+        variables.push(format!("NOTIFY_SOCKET={NOTIFY_DIRECTORY}/notify.sock"));
+    }
+    variables
+}
+
+/// Where the container finds its notify socket. COMPAT(runc)
+const NOTIFY_DIRECTORY: &str = "/run/notify";
+
+pub(super) fn notify_mount(directory: &Path) -> Result<MountOp> {
+    Ok(MountOp {
+        destination: text("notify socket", NOTIFY_DIRECTORY.as_bytes())?,
+        what: Mounted::Bind {
+            source: text("notify socket", directory.as_os_str().as_bytes())?,
+            recursive: true,
+            no_follow: false,
+            copy_symlink: false,
+        },
+        attributes: rootfs::mount::Attributes {
+            set: libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC,
+            clear: 0,
+        },
+        recursive_attributes: rootfs::mount::Attributes::default(),
+        propagation: Vec::new(),
+        idmap: None,
+        copy_up: false,
+        no_follow_destination: false,
+        fallback_bind: None,
+        readonly_later: false,
+    })
+}
+
+/// `shared`, `rslave`, …: the flag, and whether it is recursive.
+pub(super) fn propagation(name: &str) -> Option<(u64, bool)> {
+    let (name, recursive) = match name.strip_prefix('r') {
+        Some(rest) => (rest, true),
+        None => (name, false),
+    };
+    let flag = match name {
+        "shared" => libc::MS_SHARED,
+        "slave" => libc::MS_SLAVE,
+        "private" => libc::MS_PRIVATE,
+        "unbindable" => libc::MS_UNBINDABLE,
+        _ => return None,
+    };
+    Some((flag, recursive))
+}
+
+pub(super) fn device_op(index: usize, device: &Device, bind: bool) -> Result<DeviceOp> {
+    let at = format!("linux.devices[{index}]");
+    let kind = match device.kind.as_str() {
+        "c" | "u" => libc::S_IFCHR,
+        "b" => libc::S_IFBLK,
+        "p" => libc::S_IFIFO,
+        other => {
+            return Err(Error::new(format!(
+                "{at}.type: {other:?} is none of c, b, u, p"
+            )));
+        }
+    };
+    let number = |field: &str, value: i64| {
+        u32::try_from(value)
+            .map_err(|_| Error::new(format!("{at}.{field}: {value} is no device number")))
+    };
+    let fifo = kind == libc::S_IFIFO;
+    Ok(DeviceOp {
+        path: text(&at, device.path.as_bytes())?,
+        mode: kind | device.file_mode.unwrap_or(DEFAULT_DEVICE_MODE) & 0o7777,
+        major: if fifo {
+            0
+        } else {
+            number("major", device.major)?
+        },
+        minor: if fifo {
+            0
+        } else {
+            number("minor", device.minor)?
+        },
+        uid: device.uid.unwrap_or(0),
+        gid: device.gid.unwrap_or(0),
+        keep_existing: false,
+        bind: bind && !fifo,
+    })
+}
+
+/// Hooks of one kind, ready to run.
+pub fn hook_ops(at: &str, hooks: &[Hook]) -> Result<Vec<HookOp>> {
+    let texts = |index: usize, field: &str, values: &[String]| {
+        let each = values
+            .iter()
+            .map(|value| text(&format!("{at}[{index}].{field}"), value.as_bytes()));
+        each.collect::<Result<Vec<_>>>()
+    };
+    let ops = hooks.iter().enumerate().map(|(index, hook)| {
+        let path = text(&format!("{at}[{index}].path"), hook.path.as_bytes())?;
+        let mut args = texts(index, "args", &hook.args)?;
+        if args.is_empty() {
+            // COMPAT(runc, crun): no program gets along without its own name.
+            args.push(path.clone());
+        }
+        Ok(HookOp {
+            path,
+            args,
+            env: texts(index, "env", &hook.env)?,
+            timeout_ms: hook
+                .timeout
+                .map(|seconds| seconds.max(0).unsigned_abs().saturating_mul(1000)),
+        })
+    });
+    ops.collect()
+}
+
+/// A text as system calls take it.
+pub(in crate::plan) fn text(at: &str, bytes: &[u8]) -> Result<CString> {
+    CString::new(bytes).map_err(|_| Error::new(format!("{at}: holds a NUL byte")))
+}
