@@ -22,7 +22,7 @@ pub struct LayerBlob<'a> {
     /// What the image's configuration calls it.
     pub diff_id: DiffId,
     /// Opens the compressed blob. Called at most once, from another thread.
-    pub open: Box<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync + 'a>,
+    pub open: Box<dyn Fn() -> io::Result<Box<dyn Read + Send + 'a>> + Sync + 'a>,
 }
 
 /// How to unpack.
