@@ -151,9 +151,11 @@ fn step(parts: &[OwnedFd], name: &[u8]) -> Result<Option<Node>, Errno> {
 }
 
 /// True for a directory that hides what is below it, by either of overlayfs' attributes.
+/// Another value than `y` says something else: `x`, that there are whiteouts made of attributes inside.
 pub(super) fn is_opaque(dir: impl AsFd) -> bool {
     let dir = dir.as_fd();
+    let mut value = [0u8; 1];
     ["trusted.overlay.opaque", "user.overlay.opaque"]
         .iter()
-        .any(|name| fgetxattr(dir, *name, &mut [0u8; 1][..]).is_ok())
+        .any(|name| fgetxattr(dir, *name, &mut value[..]) == Ok(1) && value == *b"y")
 }

@@ -17,6 +17,8 @@ mod merged;
 mod mounts;
 mod seam;
 mod store;
+#[cfg(test)]
+mod tests;
 mod unpack;
 
 pub use commit::{Committed, Compression};
