@@ -54,6 +54,7 @@ fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> 
     let cgroup = super::exec_cgroup::open(&record, &options.cgroups)?;
     let created = enter(&plan, &spec, &record, &cgroup, &console)?;
     let master = console.master()?;
+    monitor::prepare_terminal(master.as_ref());
     register(&created, options)?;
     let signals = (!options.detach)
         .then(crate::sys::signal::signal_fd)

@@ -131,6 +131,14 @@ fn copy_size(master: BorrowedFd<'_>) {
     }
 }
 
+/// Makes the container's terminal ready before its process can write to it or ask for its size.
+pub fn prepare_terminal(master: Option<&OwnedFd>) {
+    if let Some(master) = master {
+        let _ = tty::clear_newline_translation(master.as_raw_fd());
+        copy_size(master.as_fd());
+    }
+}
+
 /// Our own terminal in raw mode: what is typed belongs to the container's.
 struct RawTerminal(Option<Termios>);
 

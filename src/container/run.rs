@@ -29,6 +29,7 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
     }
     let (made, created) = making.run(&console, AfterCreated::Start)?;
     let master = console.master()?;
+    monitor::prepare_terminal(master.as_ref());
     // Before the process runs: a signal that is meant for it must not end us instead.
     let signals = (!options.detach)
         .then(crate::sys::signal::signal_fd)
