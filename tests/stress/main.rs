@@ -105,8 +105,8 @@ fn in_parallel(t: &Sandbox) {
         bundle.write();
     }
     std::thread::scope(|scope| {
-        for code in 0..16 {
-            let (next, bundle) = (&next, &bundles[code]);
+        for (code, bundle) in bundles.iter().enumerate() {
+            let next = &next;
             scope.spawn(move || {
                 while next.fetch_add(1, Ordering::Relaxed) < total {
                     run_one(t, bundle, code);
