@@ -240,7 +240,7 @@ fn the_same_layer_twice() {
 
 #[test]
 fn a_debian_root() {
-    // A whole distribution, when somebody made one: see .ci and docs/measuring.md.
+    // A whole distribution, when somebody made one.
     let Some(path) = std::env::var_os("CRUN_LITE_TEST_ROOT_TAR") else {
         return;
     };

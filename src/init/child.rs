@@ -45,6 +45,7 @@ pub struct Child<'c, 'p> {
 
 /// Runs all steps. Never returns: the last step is `execve`.
 pub fn run(prepared: &mut Prepared<'_>, runtime: RawFd) -> ! {
+    sys::memory::forbid_allocation();
     let steps = &prepared.plan.steps;
     let mut child = Child::new(prepared, ChildEnd(runtime));
     let failure = match child.begin() {
@@ -200,7 +201,7 @@ impl Child<'_, '_> {
             .during(Operation::Receive)
     }
 
-    /// Writing `0` moves the writer, which spares the kernel its global lock (docs/performance.md).
+    /// Writing `0` moves the writer, which spares the kernel its global lock (docs/decisions/0004-children-join-cgroups.md).
     fn join_cgroup(&self) -> Result {
         let files = self
             .runtime

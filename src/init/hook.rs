@@ -5,7 +5,7 @@
 
 use super::prepare::Arrays;
 use crate::sys::clone::{Exit, Fork, ForkFlags, fork_then, pidfd_send_signal, wait_pidfd};
-use crate::sys::{Result, open, process, signal, socket};
+use crate::sys::{Result, memory, open, process, signal, socket};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
@@ -41,6 +41,7 @@ pub fn execute(
 }
 
 fn become_hook(path: &CStr, arrays: &Arrays, input: RawFd) -> ! {
+    memory::forbid_allocation();
     let ready = open::duplicate_onto(input, 0)
         .and_then(|()| signal::unblock_all())
         .and_then(|()| match open::close_on_exec_from(3) {

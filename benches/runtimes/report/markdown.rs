@@ -1,4 +1,4 @@
-//! The report as Markdown tables, for README and `docs/performance.md`.
+//! The report as Markdown tables, for README.
 
 use super::figure::{digits, times, with_unit};
 use crate::model::{Curve, Measure, Report, Row};

@@ -110,3 +110,22 @@ fn the_cgroup_belongs_to_the_containers_user_where_it_may_write_it() {
     assert_eq!(config("\"nosuid\"").directories[0].owner, Some(100_005));
     assert_eq!(config("\"ro\"").directories[0].owner, None);
 }
+
+#[test]
+fn ownership_goes_to_the_mapped_root_where_the_container_may_write() {
+    let owner = |namespaces: &str, options: &str| {
+        let json = format!(
+            r#"{{"process":{{"user":{{"uid":5}}}},"mounts":[{{"destination":"/cg","type":"cgroup","options":[{options}]}}],
+               "linux":{{"namespaces":[{namespaces}],"uidMappings":[{{"containerID":0,"hostID":100000,"size":10}}]}}}}"#
+        );
+        v2::delegate_to(&Spec::parse(json.as_bytes()).expect("spec"))
+    };
+    let both = r#"{"type":"user"},{"type":"cgroup"}"#;
+    assert_eq!(owner(both, ""), Some(100_005));
+    assert_eq!(owner(both, r#""ro""#), None);
+    assert_eq!(owner(r#"{"type":"user"}"#, ""), None);
+    assert_eq!(
+        owner(r#"{"type":"user"},{"type":"cgroup","path":"/x"}"#, ""),
+        None
+    );
+}
