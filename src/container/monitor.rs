@@ -32,6 +32,7 @@ pub fn watch(watched: &Watched<'_>) -> Result<Exit> {
         .master
         .as_ref()
         .map(|master| RawTerminal::enter(master.as_fd()));
+    crate::sys::memory::release_code();
     let mut relay = watched.master.as_ref().map(|master| Relay {
         master: master.as_fd(),
         input: true,

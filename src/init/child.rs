@@ -244,6 +244,8 @@ impl Child<'_, '_> {
             return Ok(());
         }
         open::close(self.runtime.0);
+        // It may be days until somebody calls.
+        sys::memory::release_code();
         loop {
             let caller = sys::socket::accept(self.prepared.fds.start).during(Operation::Receive)?;
             self.runtime = ChildEnd(caller);
