@@ -18,6 +18,34 @@ pub fn set_memory_policy(mode: i32, nodes: &[u64]) -> Result<()> {
     unsafe { syscall!(SYS_set_mempolicy, mode, pointer, bits) }.map(drop)
 }
 
+/// madvise(2), `MADV_DONTNEED`, on what is mapped read-only from our own file: a process that only waits keeps no code in
+/// memory. What it needs again comes back from the page cache. Async-signal-safe.
+pub fn release_code() {
+    // SAFETY: getauxval takes no pointers; the kernel's AT_PHDR and AT_PHNUM describe our program headers, which stay
+    // mapped for the life of the process.
+    let headers = unsafe {
+        let first = libc::getauxval(libc::AT_PHDR) as *const libc::Elf64_Phdr;
+        let count = libc::getauxval(libc::AT_PHNUM) as usize;
+        if first.is_null() {
+            return;
+        }
+        std::slice::from_raw_parts(first, count)
+    };
+    let own = headers.iter().find(|header| header.p_type == libc::PT_PHDR);
+    let loaded_at = own.map_or(0, |header| headers.as_ptr() as u64 - header.p_vaddr);
+    let constant = |header: &&libc::Elf64_Phdr| {
+        header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0
+    };
+    for header in headers.iter().filter(constant) {
+        const PAGE_MASK: u64 = 4095;
+        let start = (loaded_at + header.p_vaddr) & !PAGE_MASK;
+        let length = loaded_at + header.p_vaddr + header.p_memsz - start;
+        // SAFETY: the range is a private file mapping that was never written to, so dropping its pages changes nothing
+        // that can be read from it.
+        let _ = unsafe { syscall!(SYS_madvise, start, length, libc::MADV_DONTNEED) };
+    }
+}
+
 /// From now on allocating or freeing aborts this process, in debug builds. Called first in every child.
 #[inline]
 pub fn forbid_allocation() {
@@ -114,29 +142,5 @@ mod tests {
     fn the_parent_goes_on_allocating() {
         end_of(|| {});
         drop(std::hint::black_box(vec![1; 100]));
-
-/// madvise(2), `MADV_DONTNEED`, on what is mapped read-only from our own file: a process that only waits keeps no code in
-/// memory. What it needs again comes back from the page cache. Async-signal-safe.
-pub fn release_code() {
-    // SAFETY: getauxval takes no pointers; the kernel's AT_PHDR and AT_PHNUM describe our program headers, which stay
-    // mapped for the life of the process.
-    let headers = unsafe {
-        let first = libc::getauxval(libc::AT_PHDR) as *const libc::Elf64_Phdr;
-        let count = libc::getauxval(libc::AT_PHNUM) as usize;
-        if first.is_null() {
-            return;
-        }
-        std::slice::from_raw_parts(first, count)
-    };
-    let own = headers.iter().find(|header| header.p_type == libc::PT_PHDR);
-    let loaded_at = own.map_or(0, |header| headers.as_ptr() as u64 - header.p_vaddr);
-    let constant = |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0;
-    for header in headers.iter().filter(constant) {
-        const PAGE_MASK: u64 = 4095;
-        let start = (loaded_at + header.p_vaddr) & !PAGE_MASK;
-        let length = loaded_at + header.p_vaddr + header.p_memsz - start;
-        // SAFETY: the range is a private file mapping that was never written to, so dropping its pages changes nothing
-        // that can be read from it.
-        let _ = unsafe { syscall!(SYS_madvise, start, length, libc::MADV_DONTNEED) };
     }
 }
