@@ -202,3 +202,28 @@ fn documents_that_are_pointed_at_exist() {
     }
     demand("documents that are pointed at exist", violations);
 }
+
+#[test]
+fn decisions_are_numbered_and_named() {
+    let mut papers = Vec::new();
+    super::walk(&root().join("docs/decisions"), &mut papers);
+    let mut numbers = BTreeSet::new();
+    let mut violations = Vec::new();
+    for path in papers {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let (number, _) = name.split_once('-').unwrap_or((&name, ""));
+        let text = std::fs::read_to_string(&path).expect("read a decision");
+        let heading = text.trim_start_matches(['#', ' ', '0']);
+        if number.len() != 4 || !heading.starts_with(number.trim_start_matches('0')) {
+            violations.push(format!("{name} should open with its number"));
+        }
+        if !numbers.insert(number.to_owned()) {
+            violations.push(format!("{name}: its number is taken"));
+        }
+    }
+    demand("decisions are numbered and named", violations);
+}
