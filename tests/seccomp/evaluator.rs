@@ -22,13 +22,16 @@ const IPC: [&str; 25] = [
     "", "", "", "", "", "", "shmat", "shmdt", "shmget", "shmctl",
 ];
 
+/// A rule, and the selector of its call where that lies behind a multiplexer.
+type Judged<'a> = (&'a SyscallRule, Option<u32>);
+
 /// A profile with the numbers of its names.
 pub struct Evaluator<'a> {
     profile: &'a Seccomp,
     default: u32,
     archs: Vec<Arch>,
     /// Rules that concern a number, in order, with the selector where it is a multiplexer.
-    rules: BTreeMap<(u32, u32), Vec<(&'a SyscallRule, Option<u32>)>>,
+    rules: BTreeMap<(u32, u32), Vec<Judged<'a>>>,
 }
 
 /// An action's return value.
