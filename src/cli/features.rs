@@ -50,7 +50,7 @@ const UNSAFE_ANNOTATIONS: [&str; 4] = [
 /// Whether `--cgroup-manager systemd` works.
 const SYSTEMD: bool = false;
 /// Whether `linux.intelRdt` is applied.
-const INTEL_RDT: bool = false;
+const INTEL_RDT: bool = true;
 /// Whether `linux.netDevices` is applied.
 const NET_DEVICES: bool = true;
 

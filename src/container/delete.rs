@@ -4,7 +4,7 @@ use super::kill::{Whom, kill};
 use super::options::Globals;
 use super::report::hook_state;
 use super::signal::Signal;
-use super::{Id, Record, StateDir, Status, hooks};
+use super::{Id, Record, StateDir, Status, hooks, intel_rdt};
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
 use crate::plan::HookPlan;
@@ -83,6 +83,9 @@ pub fn remove(dir: StateDir, record: &Record) -> Result<()> {
         .unwrap_or_default();
     super::kill::end_all(record)?;
     cgroup::destroy(&record.cgroup)?;
+    if let Some(rdt) = &record.intel_rdt {
+        intel_rdt::remove(rdt)?;
+    }
     dir.remove()?;
     if !hooks.is_empty() {
         hooks::run_all_and_warn("poststop", &hooks, &hook_state(record, Status::Stopped, 0));

@@ -3,7 +3,9 @@
 use super::console::{self, Console};
 use super::monitor::{self, Watched};
 use super::options::{ExecOptions, Globals};
-use super::{Id, Record, StateDir, Status, inherited, own_binary, pid_file, seccomp_agent};
+use super::{
+    Id, Record, StateDir, Status, inherited, intel_rdt, own_binary, pid_file, seccomp_agent,
+};
 use crate::cgroup::Cgroup;
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
@@ -167,9 +169,11 @@ fn enter<'p>(
         into_cgroup: cgroup.clone_into_fd(),
     };
     let process = spawn(&mut prepared, &placement)?;
-    let joined = Spawned::new(process, &plan.init)
-        .map_ids()?
-        .join_cgroups(&cgroup.join_fds()?)?;
+    let init = Spawned::new(process, &plan.init);
+    if let Some(rdt) = &record.intel_rdt {
+        intel_rdt::admit(rdt, init.pid())?;
+    }
+    let joined = init.map_ids()?.join_cgroups(&cgroup.join_fds()?)?;
     joined.finish(&mut ExecSide { plan, record })
 }
 

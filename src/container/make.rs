@@ -5,6 +5,7 @@
 
 use super::companion::HostSide;
 use super::console::Console;
+use super::intel_rdt::{self, RdtRecord};
 use super::options::{CreateOptions, Globals};
 use super::state::{Phase, Record, StateDir};
 use super::{inherited, listener, notify, status, timestamp};
@@ -60,17 +61,24 @@ impl Made {
     }
 }
 
-/// Removes cgroups and state directory. Init was killed by its own guard before; what can't be removed now is found
+/// Removes cgroups, the resctrl group and state directory. Init was killed by its own guard before; what can't be removed now is found
 /// again through the state directory.
 struct Undo {
     armed: bool,
     directory: PathBuf,
     cgroup: CgroupRecord,
+    intel_rdt: Option<RdtRecord>,
+}
+
+impl Undo {
+    fn leave_group(&self) -> Result<()> {
+        self.intel_rdt.as_ref().map_or(Ok(()), intel_rdt::remove)
+    }
 }
 
 impl Drop for Undo {
     fn drop(&mut self) {
-        if self.armed && cgroup::destroy(&self.cgroup).is_ok() {
+        if self.armed && cgroup::destroy(&self.cgroup).is_ok() && self.leave_group().is_ok() {
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
@@ -109,8 +117,10 @@ impl<'o> Making<'o> {
 
     /// Makes the container up to an init that has done everything but become its program.
     pub fn run(&self, console: &Console, then: AfterCreated) -> Result<(Made, Created<'_>)> {
+        let rdt = self.survey_group()?;
         let dir = StateDir::create(&self.globals.root, &self.options.id)?;
-        let mut made = self.note(dir)?;
+        let mut made = self.note(dir, rdt)?;
+        self.make_group(&mut made)?;
         if self.plan.cgroup.systemd.is_none() {
             made.cgroup = cgroup::create(&self.plan.cgroup, made.record.cgroup.clone())?;
         }
@@ -122,6 +132,9 @@ impl<'o> Making<'o> {
         let start = start.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let fds = self.child_fds(console, start)?;
         let init = self.spawn(&made, fds)?;
+        if let Some(rdt) = &made.record.intel_rdt {
+            intel_rdt::admit(rdt, init.pid())?;
+        }
         if let Some(scope) = &self.plan.cgroup.systemd {
             // systemd moves the process into the scope itself, so there must be one.
             made.cgroup = cgroup::create_scope(&self.plan.cgroup, scope, init.pid())?;
@@ -135,12 +148,27 @@ impl<'o> Making<'o> {
         Ok((made, created))
     }
 
-    /// Takes the id and writes down where the cgroups will be: the next command can undo what a SIGKILL interrupts.
-    fn note(&self, dir: StateDir) -> Result<Made> {
+    fn survey_group(&self) -> Result<Option<RdtRecord>> {
+        let plan = self.plan.intel_rdt.as_ref();
+        plan.map(|plan| intel_rdt::survey(plan, intel_rdt::mount_point()?))
+            .transpose()
+    }
+
+    fn make_group(&self, made: &mut Made) -> Result<()> {
+        if let (Some(plan), Some(rdt)) = (&self.plan.intel_rdt, &mut made.undo.intel_rdt) {
+            intel_rdt::make(plan, rdt)?;
+            made.record.intel_rdt = Some(rdt.clone());
+        }
+        Ok(())
+    }
+
+    /// Takes the id and writes down where the groups will be: the next command can undo what a SIGKILL interrupts.
+    fn note(&self, dir: StateDir, intel_rdt: Option<RdtRecord>) -> Result<Made> {
         let undo = Undo {
             armed: true,
             directory: dir.path().to_owned(),
             cgroup: cgroup::survey(&self.plan.cgroup),
+            intel_rdt,
         };
         let record = Record {
             oci_version: self.spec.version.clone(),
@@ -152,6 +180,7 @@ impl<'o> Making<'o> {
             annotations: self.spec.annotations.clone(),
             phase: Phase::Creating,
             cgroup: undo.cgroup.clone(),
+            intel_rdt: undo.intel_rdt.clone(),
             ..Record::default()
         };
         let made = Made {

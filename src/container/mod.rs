@@ -14,6 +14,7 @@ mod hooks;
 pub mod id;
 mod idmap;
 mod inherited;
+mod intel_rdt;
 pub mod kill;
 mod listener;
 mod make;

@@ -4,6 +4,7 @@
 //! are read without the lock; whoever changes a container holds it. What is read is not trusted to be well formed.
 
 use super::Id;
+use super::intel_rdt::RdtRecord;
 use crate::cgroup::CgroupRecord;
 use crate::error::{Context, Error, Result};
 use nix::errno::Errno;
@@ -52,6 +53,9 @@ pub struct Record {
     /// Where the container's cgroups are; no directories without a cgroup of its own.
     #[serde(default)]
     pub cgroup: CgroupRecord,
+    /// Its group of Intel's resource control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intel_rdt: Option<RdtRecord>,
 }
 
 /// How far `create` came.

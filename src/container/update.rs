@@ -4,11 +4,8 @@ use super::{Globals, Id, Record, StateDir, Status, UpdateOptions};
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
 use crate::plan::cgroup::plan_update;
+use crate::plan::intel_rdt;
 use oci::runtime::{Linux, Resources, Spec};
-use std::path::Path;
-
-/// Where the kernel shows Intel's resource control.
-const RESCTRL: &str = "/sys/fs/resctrl";
 
 /// Applies what the options say; what they don't say stays.
 pub fn update(globals: &Globals, id: &Id, options: &UpdateOptions) -> Result<()> {
@@ -26,9 +23,8 @@ fn update_named(globals: &Globals, id: &Id, options: &UpdateOptions) -> Result<(
     if options.resources != Resources::default() {
         limit(&record, linux, &options.resources)?;
     }
-    let schemas = [&options.l3_cache_schema, &options.mem_bw_schema];
-    for schema in schemas.into_iter().flatten() {
-        set_schema(id, linux, schema)?;
+    if options.l3_cache_schema.is_some() || options.mem_bw_schema.is_some() {
+        set_schemas(&record, linux, options)?;
     }
     remember(&dir, &spec)
 }
@@ -48,14 +44,20 @@ fn limit(record: &Record, linux: &mut Linux, change: &Resources) -> Result<()> {
     Ok(())
 }
 
-/// SPEC(config-linux.md#intelrdt): the class of service is the named one, or has the container's id.
-fn set_schema(id: &Id, linux: &Linux, schema: &str) -> Result<()> {
-    let named = linux.intel_rdt.as_ref().map(|rdt| rdt.clos_id.as_str());
-    let class = named.filter(|name| !name.is_empty()).unwrap_or(id.as_str());
-    let file = Path::new(RESCTRL).join(class).join("schemata");
-    std::fs::write(&file, format!("{schema}\n"))
-        .context(format_args!("write {schema:?} to {}", file.display()))
-        .map_err(|error| error.hint("the container has no Intel RDT class of its own"))
+/// SPEC(config-linux.md#intelrdt)
+fn set_schemas(record: &Record, linux: &mut Linux, options: &UpdateOptions) -> Result<()> {
+    let Some(group) = &record.intel_rdt else {
+        return Err(Error::new("the container is in no resctrl group")
+            .hint("it was created without linux.intelRdt in its config.json"));
+    };
+    let present = linux.intel_rdt.take().unwrap_or_default();
+    let (lines, updated) = intel_rdt::plan_update(
+        &present,
+        options.l3_cache_schema.as_deref(),
+        options.mem_bw_schema.as_deref(),
+    )?;
+    linux.intel_rdt = Some(updated);
+    super::intel_rdt::update(group, &lines)
 }
 
 fn remember(dir: &StateDir, spec: &Spec) -> Result<()> {

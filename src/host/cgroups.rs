@@ -133,7 +133,7 @@ fn parse_mount(line: &str) -> Option<CgroupMount> {
 }
 
 /// Undoes the mount table's `\040` for blanks and the like.
-fn unescape(text: &str) -> String {
+pub fn unescape(text: &str) -> String {
     let mut pieces = text.split('\\');
     let mut plain = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {

@@ -8,7 +8,7 @@ use crate::error::{Context, Result};
 use crate::sys::credentials;
 use std::path::Path;
 
-pub use cgroups::{CgroupLayout, Hierarchy, probe_cgroups};
+pub use cgroups::{CgroupLayout, Hierarchy, probe_cgroups, unescape};
 
 /// The facts about a host that a plan depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 pub mod cgroup;
 mod display;
 mod field;
+pub mod intel_rdt;
 pub mod namespaces;
 pub mod process;
 pub mod seccomp;
@@ -65,6 +66,8 @@ pub struct Plan {
     pub init: InitPlan,
     /// Its cgroups.
     pub cgroup: cgroup::CgroupPlan,
+    /// Its group of Intel's resource control.
+    pub intel_rdt: Option<intel_rdt::IntelRdtPlan>,
     /// Its system call filter.
     pub seccomp: Option<seccomp::SeccompPlan>,
     /// Absolute path of its root file system.
@@ -199,6 +202,7 @@ pub fn plan(spec: &Spec, host: &Host, options: &Options) -> Result<Plan> {
     Ok(Plan {
         init,
         cgroup,
+        intel_rdt: intel_rdt::plan_intel_rdt(spec, &options.id),
         seccomp,
         hooks: HookPlan::of(spec)?,
         rootfs,

@@ -25,6 +25,12 @@ impl Plan {
             "oomScoreAdj": self.init.oom_score_adj,
             "rlimits": rlimits(&self.init),
             "cgroups": cgroups,
+            "intelRdt": self.intel_rdt.as_ref().map(|rdt| json!({
+                "group": format!("/{}", rdt.group),
+                "mustExist": rdt.must_exist,
+                "schemata": rdt.schema.lines().chain(rdt.schemata.lines()).collect::<Vec<_>>(),
+                "monitor": rdt.monitor,
+            })),
             "seccomp": self.seccomp.as_ref().map(|seccomp| json!({
                 "instructions": seccomp.filter.len(),
                 "flags": seccomp.flags,

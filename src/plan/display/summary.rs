@@ -2,6 +2,7 @@
 
 use super::list::Texts;
 use crate::plan::cgroup::{DirectoryPlan, FileWrite, HierarchyKind, Write};
+use crate::plan::intel_rdt::IntelRdtPlan;
 use crate::plan::namespaces::TYPES;
 use crate::plan::process::rlimit_name;
 use crate::plan::{HookOp, IdMaps, InitPlan, Plan};
@@ -14,6 +15,9 @@ impl Display for Plan {
         self.init.fmt_preparations(f)?;
         for directory in &self.cgroup.directories {
             fmt_directory(directory, f)?;
+        }
+        if let Some(rdt) = &self.intel_rdt {
+            write!(f, "{rdt}")?;
         }
         if let Some(seccomp) = &self.seccomp {
             writeln!(f, "seccomp filter: {} instructions", seccomp.filter.len())?;
@@ -146,6 +150,24 @@ fn fmt_directory(directory: &DirectoryPlan, f: &mut Formatter<'_>) -> fmt::Resul
     match directory.owner {
         Some(owner) => writeln!(f, "  owner: {owner}"),
         None => Ok(()),
+    }
+}
+
+impl Display for IntelRdtPlan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let existing = if self.must_exist {
+            ", which must exist"
+        } else {
+            ""
+        };
+        writeln!(f, "resctrl group: /{}{existing}", self.group)?;
+        for line in self.schema.lines().chain(self.schemata.lines()) {
+            writeln!(f, "  schemata = {line}")?;
+        }
+        match &self.monitor {
+            Some(monitor) => writeln!(f, "  monitored as: {monitor}"),
+            None => Ok(()),
+        }
     }
 }
 
