@@ -171,7 +171,9 @@ impl Child<'_, '_> {
             }
             Step::BecomeUser(user) => step::identity::become_user(user),
             Step::Capabilities(capabilities) => step::identity::set_capabilities(capabilities),
-            Step::WorkingDirectory(path) => step::program::enter_directory(self, path),
+            Step::WorkingDirectory { path, make } => {
+                step::program::enter_directory(self, path, *make)
+            }
             Step::FindProgram => step::program::find(self),
             Step::CloseFds { keep } => step::program::close_fds(self, keep),
             Step::Seccomp => self.load_filter(),

@@ -90,11 +90,20 @@ pub fn id_maps(spec: &Spec, host: &Host, _options: &Options) -> IdMaps {
     let simple = only_own(&uids, host.uid) && only_own(&gids, host.gid);
     let unprivileged = !host.is_privileged();
     IdMaps {
-        by_helper: unprivileged && !simple,
+        by_helper: unprivileged && !simple && !writes_any_map(host),
         deny_setgroups: unprivileged && simple,
         uids,
         gids,
     }
+}
+
+/// KERNEL(user_namespaces(7)): who holds both may map any id of its own namespace. Podman's rootless mode calls us as
+/// root of its user namespace, whose ids newuidmap knows nothing of.
+fn writes_any_map(host: &Host) -> bool {
+    const CAP_SETGID: u64 = 1 << 6;
+    const CAP_SETUID: u64 = 1 << 7;
+    let both = CAP_SETGID | CAP_SETUID;
+    host.capabilities & both == both
 }
 
 /// Whether the process keeps the caller's groups: asked for by annotation, or because the kernel denies setgroups to

@@ -128,8 +128,13 @@ pub enum Step {
     BecomeUser(UserOp),
     /// The five sets, the last privilege that is given up. SPEC(config.md#linux-process), `capabilities`
     Capabilities(CapabilityOp),
-    /// Enter the working directory, made when missing; it must lie inside the root. SPEC(config.md#process), `cwd`
-    WorkingDirectory(CString),
+    /// Enter the working directory; it must lie inside the root. SPEC(config.md#process), `cwd`
+    WorkingDirectory {
+        /// Where, inside the root.
+        path: CString,
+        /// Whether it is made when missing.
+        make: bool,
+    },
     /// Find the program now, so that `create` can say it is missing. SPEC(config.md#process), `args`
     FindProgram,
     /// Mark every fd close-on-exec but 0 to 2 and these. SPEC(runtime-linux.md#file-descriptors)

@@ -263,6 +263,10 @@ impl<'p> Planner<'p> {
             }
         }
         for (index, device) in self.linux.devices.iter().enumerate() {
+            // COMPAT(runc): a privileged container lists the host's; its own is the link to pts/ptmx.
+            if device.path == "/dev/ptmx" {
+                continue;
+            }
             self.push(Step::Device(device_op(index, device, bind)?));
         }
         let late = std::mem::take(&mut self.readonly_later);
@@ -434,6 +438,7 @@ impl<'p> Planner<'p> {
                 self.options,
             )?,
             user_namespace: self.namespaces.has(libc::CLONE_NEWUSER),
+            makes_directory: true,
         };
         let mut warnings = std::mem::take(&mut self.warnings);
         let steps = process_steps(process, self.host, self.options, start, &mut warnings);
@@ -454,6 +459,8 @@ pub struct Start {
     pub keep_groups: bool,
     /// Whether the container has a user namespace, where root holds every capability.
     pub user_namespace: bool,
+    /// Whether a missing working directory is made. COMPAT(runc): not by `exec`, where it is a typing error.
+    pub makes_directory: bool,
 }
 
 /// The last part of every start, `exec`'s too: from root inside the container to the user's program.
@@ -469,10 +476,10 @@ pub fn process_steps(
         keep: options.inherited_fds.clone(),
     }];
     if !process.cwd.is_empty() {
-        steps.push(Step::WorkingDirectory(text(
-            "process.cwd",
-            process.cwd.as_bytes(),
-        )?));
+        steps.push(Step::WorkingDirectory {
+            path: text("process.cwd", process.cwd.as_bytes())?,
+            make: start.makes_directory,
+        });
     }
     let grantable = process::Grantable::of(host, start.user_namespace);
     let (bounding, capabilities) =

@@ -6,6 +6,7 @@ use crate::support::{Sandbox, cases, host, json, rootfs, runtime, sandbox};
 
 cases![
     gives_the_exit_code,
+    makes_no_working_directory,
     gives_128_and_the_signals_number,
     connects_the_standard_streams,
     joins_every_namespace,
@@ -125,6 +126,14 @@ fn sets_environment(t: &Sandbox) {
             .text(),
         "black"
     );
+}
+
+fn makes_no_working_directory(t: &Sandbox) {
+    let container = t.running(t.bundle().writable());
+    container
+        .exec_with(&["--cwd", "/not/there"], &["pwd"])
+        .fails_with(&["/not/there", "no such file or directory"]);
+    assert!(!container.exec("test -e /not").status.success());
 }
 
 fn sets_the_working_directory(t: &Sandbox) {

@@ -6,6 +6,7 @@ cases![
     default_devices,
     default_devices_work,
     default_links,
+    ptmx_stays_the_link,
     configured_device,
     device_outside_dev,
     fifo,
@@ -49,6 +50,13 @@ fn default_links(t: &Sandbox) {
         seen,
         "/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2\npts/ptmx"
     );
+}
+
+// An engine lists the host's devices for a privileged container, and among them the multiplexer of terminals.
+fn ptmx_stays_the_link(t: &Sandbox) {
+    let device = json!({"type": "c", "path": "/dev/ptmx", "major": 5, "minor": 2});
+    let bundle = t.bundle().push("/linux/devices", device);
+    assert_eq!(t.sh(bundle, "readlink /dev/ptmx"), "pts/ptmx");
 }
 
 fn configured_device(t: &Sandbox) {

@@ -9,6 +9,7 @@ cases![
     are_made_in_order,
     make_their_destination,
     bind_a_file,
+    directory_on_a_file_is_refused,
     bind_makes_the_file,
     accept_a_relative_destination,
     stay_inside_through_links,
@@ -170,6 +171,13 @@ fn mqueue_and_shm_are_private(t: &Sandbox) {
         ""
     );
     assert!(!std::path::Path::new("/dev/shm/file").exists());
+}
+
+// Docker gives a hint when it finds these words.
+fn directory_on_a_file_is_refused(t: &Sandbox) {
+    let bundle = t.bundle().mount("/etc/passwd", "bind", "/tmp", &["rbind"]);
+    t.run(&bundle.args(&["true"]))
+        .refused_with(&["/etc/passwd", "not a directory"]);
 }
 
 fn devpts_is_private(t: &Sandbox) {

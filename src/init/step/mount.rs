@@ -215,15 +215,29 @@ fn change_attributes(tree: RawFd, op: &MountOp, bind: bool) -> sys::Result<()> {
     Ok(())
 }
 
+/// The kernel says EINVAL for a directory on a file; engines, and people, look for ENOTDIR as mount(2) says it.
+fn attach(tree: RawFd, place: RawFd) -> Result {
+    let attached = call::attach(tree, place);
+    if attached == Err(Errno::EINVAL) && is_directory(tree)? != is_directory(place)? {
+        return Err(Failure::new(Operation::Attach, Errno::ENOTDIR));
+    }
+    attached.during(Operation::Attach)
+}
+
+fn is_directory(file: RawFd) -> Result<bool> {
+    let stat = open::stat(file).during(Operation::Attach)?;
+    Ok(stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
 /// Attaches a mount whose attributes are right before anyone can see it. KERNEL(<5.12): right after.
 fn attach_changed(tree: RawFd, place: RawFd, op: &MountOp, bind: bool) -> Result {
     let changed = change_attributes(tree, op, bind);
     if changed != Err(Errno::ENOSYS) {
         changed.during(Operation::SetAttributes)?;
-        return call::attach(tree, place).during(Operation::Attach);
+        return attach(tree, place);
     }
     legacy::refuse_recursive(op)?;
-    call::attach(tree, place).during(Operation::Attach)?;
+    attach(tree, place)?;
     legacy::remount_bind(
         tree,
         legacy::flags(op.attributes.set),

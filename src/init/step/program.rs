@@ -9,10 +9,10 @@ use crate::sys::{self, open, process};
 use nix::errno::Errno;
 use std::ffi::CStr;
 
-/// Enters the working directory as root, making it when missing; one that root can't enter waits for the user.
-pub fn enter_directory(child: &mut Child, path: &CStr) -> Result {
+/// Enters the working directory as root, making it when asked to; one that root can't enter waits for the user.
+pub fn enter_directory(child: &mut Child, path: &CStr, make: bool) -> Result {
     let entered = match open::enter_path(path) {
-        Err(Errno::ENOENT) => make_and_enter(path),
+        Err(Errno::ENOENT) if make => make_and_enter(path),
         other => other,
     };
     match entered {
@@ -41,7 +41,7 @@ pub fn find(child: &mut Child) -> Result {
     let mut exec = None;
     for step in &child.prepared.plan.steps {
         match step {
-            Step::WorkingDirectory(path) if child.directory_pending => {
+            Step::WorkingDirectory { path, .. } if child.directory_pending => {
                 open::enter_path(path).during(Operation::Enter)?;
                 check_inside()?;
             }

@@ -95,7 +95,7 @@ impl Step {
             Step::Umask(mask) => write!(f, "set the umask to {mask:03o}"),
             Step::BecomeUser(user) => user.fmt(f),
             Step::Capabilities(capabilities) => capabilities.fmt(f),
-            Step::WorkingDirectory(path) => {
+            Step::WorkingDirectory { path, .. } => {
                 write!(f, "enter the working directory {}", Shown(path))
             }
             Step::FindProgram => f.write_str("find the program"),
