@@ -95,6 +95,15 @@ impl CgroupRecord {
         self.directories.iter().find(|d| d.v2)
     }
 
+    /// Without the directories that existed before: others may be in those.
+    pub fn made_for_it(&self) -> CgroupRecord {
+        let made = |d: &&DirectoryRecord| d.kept_levels < d.depth();
+        CgroupRecord {
+            directories: self.directories.iter().filter(made).cloned().collect(),
+            scope: None,
+        }
+    }
+
     /// Whether the unified hierarchy is the only one.
     pub fn is_pure_v2(&self) -> bool {
         !self.directories.is_empty() && self.directories.iter().all(|d| d.v2)

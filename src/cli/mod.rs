@@ -33,7 +33,7 @@ mod update;
 mod version;
 mod words;
 
-use crate::container::Globals;
+use crate::container::{self, Globals};
 use crate::error::{Error, Result};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
@@ -128,6 +128,8 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         }
         Err(failed) => {
             log::report(&failed.error);
+            // Everything is undone and told: a signal that asked us to end does so now.
+            container::deliver_signals();
             ExitCode::from(failed.code)
         }
     }

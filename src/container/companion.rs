@@ -6,19 +6,30 @@ use crate::error::{Error, Result};
 use crate::init::parent::Companion;
 use crate::plan::Plan;
 use oci::runtime::Spec;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// Answers init's requests from what the plan and the record say.
 pub struct HostSide<'m> {
     spec: &'m Spec,
     plan: &'m Plan,
     record: &'m Record,
+    interrupt: BorrowedFd<'m>,
 }
 
 impl<'m> HostSide<'m> {
-    /// For the container that is being made.
-    pub fn new(spec: &'m Spec, plan: &'m Plan, record: &'m Record) -> Self {
-        HostSide { spec, plan, record }
+    /// For the container that is being made; a hook is killed when `interrupt` becomes readable.
+    pub fn new(
+        spec: &'m Spec,
+        plan: &'m Plan,
+        record: &'m Record,
+        interrupt: BorrowedFd<'m>,
+    ) -> Self {
+        HostSide {
+            spec,
+            plan,
+            record,
+            interrupt,
+        }
     }
 }
 
@@ -29,7 +40,8 @@ impl Companion for HostSide<'_> {
             net_device::move_all(&linux.net_devices, pid)?;
         }
         let state = hook_state(self.record, Status::Creating, pid);
-        hooks::run_all("createRuntime", &self.plan.hooks.create_runtime, &state)
+        let hooks = &self.plan.hooks.create_runtime;
+        hooks::run_all("createRuntime", hooks, &state, self.interrupt.as_raw_fd())
     }
 
     fn pass_listener(&mut self, pid: i32, listener: OwnedFd) -> Result<()> {

@@ -169,7 +169,7 @@ fn enter<'p>(
         into_cgroup: cgroup.clone_into_fd(),
     };
     let process = spawn(&mut prepared, &placement)?;
-    let init = Spawned::new(process, &plan.init);
+    let init = Spawned::new(process, &plan.init, None);
     if let Some(rdt) = &record.intel_rdt {
         intel_rdt::admit(rdt, init.pid())?;
     }

@@ -76,7 +76,13 @@ fn user_namespace(plan: &Plan, idmap: &Idmap) -> Result<OwnedFd> {
         flags: libc::CLONE_NEWUSER as u64,
         into_cgroup: None,
     };
+    let parent = process::pid();
     let made = fork_then(how, || {
+        // Asked after the wish: a parent that is killed at any moment leaves nobody behind.
+        let lost = process::die_with_parent(true).is_err() || process::parent_pid() != parent;
+        if lost {
+            process::exit(1);
+        }
         loop {
             process::pause();
         }

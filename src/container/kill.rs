@@ -2,8 +2,8 @@
 
 use super::signal::Signal;
 use super::status::is_alive;
-use super::{Globals, Id, Record, StateDir, Status, processes};
-use crate::cgroup::{self, FreezerState};
+use super::{Globals, Id, Phase, Record, StateDir, Status, processes};
+use crate::cgroup::{self, CgroupRecord, FreezerState};
 use crate::error::{Context, Error, Result};
 use crate::sys::clone::{pidfd_open, pidfd_send_signal};
 use nix::errno::Errno;
@@ -83,9 +83,19 @@ fn kill_init(record: &Record, signal: Signal) -> Result<()> {
 
 /// Ends what is left in the cgroup when init has ended.
 pub fn end_all(record: &Record) -> Result<()> {
-    match processes::pids(record)?.is_empty() {
+    match record.phase {
+        // A creation that was cut short has not yet seen whether somebody uses a cgroup that it found.
+        Phase::Creating => end_in(&record.cgroup.made_for_it()),
+        Phase::Created if processes::pids(record)?.is_empty() => Ok(()),
+        Phase::Created => kill_all(record, Signal::KILL, true),
+    }
+}
+
+/// Ends everything in these cgroups.
+pub fn end_in(cgroup: &CgroupRecord) -> Result<()> {
+    match cgroup::pids(cgroup)?.is_empty() {
         true => Ok(()),
-        false => kill_all(record, Signal::KILL, true),
+        false => cgroup::signal_all(cgroup, nix::sys::signal::Signal::SIGKILL).map(drop),
     }
 }
 

@@ -12,12 +12,14 @@ use super::{inherited, listener, notify, status, timestamp};
 use crate::cgroup::{self, Cgroup, CgroupRecord};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
-use crate::init::parent::{Created, Spawned};
+use crate::init::fault;
+use crate::init::parent::{Created, Spawned, interrupted};
 use crate::init::prepare::{ChildFds, Filter, HookState, HookStates, Prepared};
 use crate::init::spawn::{Join, Placement, spawn};
 use crate::plan::{self, Plan};
 use oci::runtime::Spec;
-use std::os::fd::AsRawFd;
+use crate::sys::{signal, socket};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// A container that is about to be made: its plan stands, nothing exists yet.
@@ -31,6 +33,8 @@ pub struct Making<'o> {
     pub plan: Plan,
     plan_options: plan::Options,
     host: Host,
+    /// Readable when a signal asks us to end: everything is undone then, and the signal is delivered last.
+    signals: OwnedFd,
 }
 
 /// What init does when all but its program is done.
@@ -61,12 +65,13 @@ impl Made {
     }
 }
 
-/// Removes cgroups, the resctrl group and state directory. Init was killed by its own guard before; what can't be removed now is found
-/// again through the state directory.
+/// Removes processes that init left, cgroups, the resctrl group, pid file and state directory. Init was killed by its own
+/// guard before; what can't be removed now is found again through the state directory.
 struct Undo {
     armed: bool,
     directory: PathBuf,
     cgroup: CgroupRecord,
+    pid_file: Option<PathBuf>,
     intel_rdt: Option<RdtRecord>,
 }
 
@@ -78,7 +83,15 @@ impl Undo {
 
 impl Drop for Undo {
     fn drop(&mut self) {
-        if self.armed && cgroup::destroy(&self.cgroup).is_ok() && self.leave_group().is_ok() {
+        if !self.armed {
+            return;
+        }
+        // What ran in a cgroup before us is not ours to end.
+        let _ = super::kill::end_in(&self.cgroup.made_for_it());
+        if let Some(file) = &self.pid_file {
+            let _ = std::fs::remove_file(file);
+        }
+        if cgroup::destroy(&self.cgroup).is_ok() && self.leave_group().is_ok() {
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
@@ -112,6 +125,7 @@ impl<'o> Making<'o> {
             plan,
             plan_options,
             host,
+            signals: signal::defer_termination().context("make a signalfd")?,
         })
     }
 
@@ -124,14 +138,18 @@ impl<'o> Making<'o> {
         if self.plan.cgroup.systemd.is_none() {
             made.cgroup = cgroup::create(&self.plan.cgroup, made.record.cgroup.clone())?;
         }
+        fault::point("cgroup")?;
         if let Some(directory) = &self.plan_options.notify_dir {
             notify::make_directory(directory)?;
         }
         let waits = then == AfterCreated::Wait;
         let start = waits.then(|| listener::bind(made.dir.path())).transpose()?;
+        fault::point("start-socket")?;
         let start = start.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let fds = self.child_fds(console, start)?;
+        fault::point("prepared-mounts")?;
         let init = self.spawn(&made, fds)?;
+        fault::point("clone")?;
         if let Some(rdt) = &made.record.intel_rdt {
             intel_rdt::admit(rdt, init.pid())?;
         }
@@ -141,11 +159,19 @@ impl<'o> Making<'o> {
         }
         let warnings = made.cgroup.warnings.iter();
         warnings.for_each(|warning| log::warn!("{warning}"));
-        let joined = init.map_ids()?.join_cgroups(&made.cgroup.join_fds()?)?;
-        let mut host_side = HostSide::new(&self.spec, &self.plan, &made.record);
+        let mapped = init.map_ids()?;
+        fault::point("id-maps")?;
+        let joined = mapped.join_cgroups(&made.cgroup.join_fds()?)?;
+        fault::point("cgroup-join")?;
+        let signals = self.signals.as_fd();
+        let mut host_side = HostSide::new(&self.spec, &self.plan, &made.record, signals);
         let created = joined.finish(&mut host_side)?;
+        fault::point("created")?;
         self.register(&mut made, &created)?;
-        Ok((made, created))
+        match socket::readable(signals.as_raw_fd(), 0).context("poll")? {
+            true => Err(interrupted()),
+            false => Ok((made, created)),
+        }
     }
 
     fn survey_group(&self) -> Result<Option<RdtRecord>> {
@@ -169,6 +195,7 @@ impl<'o> Making<'o> {
             directory: dir.path().to_owned(),
             cgroup: cgroup::survey(&self.plan.cgroup),
             intel_rdt,
+            pid_file: None,
         };
         let record = Record {
             oci_version: self.spec.version.clone(),
@@ -189,8 +216,10 @@ impl<'o> Making<'o> {
             record,
             cgroup: Cgroup::default(),
         };
+        fault::point("state-directory")?;
         made.dir.save_config(&self.json)?;
         made.dir.write(&made.record)?;
+        fault::point("record")?;
         Ok(made)
     }
 
@@ -235,7 +264,8 @@ impl<'o> Making<'o> {
         };
         let process = spawn(&mut prepared, &placement)?;
         prepared.fds.close();
-        Ok(Spawned::new(process, &self.plan.init))
+        let signals = self.signals.as_fd();
+        Ok(Spawned::new(process, &self.plan.init, Some(signals)))
     }
 
     /// The container can be found from now on.
@@ -246,9 +276,12 @@ impl<'o> Making<'o> {
         made.record.phase = Phase::Created;
         made.record.cgroup = made.cgroup.record.clone();
         made.dir.write(&made.record)?;
+        fault::point("registered")?;
         if let Some(file) = &self.options.pid_file {
             super::pid_file::write(file, pid)?;
+            made.undo.pid_file = Some(file.clone());
         }
+        fault::point("pid-file")?;
         if let (Some(socket), Some(pidfd)) = (&self.options.pidfd_socket, created.pidfd()) {
             super::console::send_fd(socket, pidfd, "pidfd")?;
         }

@@ -44,3 +44,8 @@ pub use make::planned;
 pub use options::{CreateOptions, ExecOptions, Globals, UpdateOptions};
 pub use state::{Phase, Record, StateDir};
 pub use status::Status;
+
+/// Lets the signals through that were held back while something half made existed.
+pub fn deliver_signals() {
+    let _ = crate::sys::signal::unblock_all();
+}

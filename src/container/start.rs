@@ -62,7 +62,7 @@ fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<(Spec, Op
     messages
         .send(ToInit::Start, &[])
         .context("tell the container's init to start")?;
-    await_exec(messages, &|| replan(globals, record, &spec))?;
+    await_exec(messages, None, &|| replan(globals, record, &spec))?;
     Ok((spec, notify))
 }
 
@@ -86,6 +86,7 @@ pub fn poststart(spec: &Spec, record: &Record) -> Result<()> {
             "poststart",
             &poststart,
             &hook_state(record, Status::Running, record.pid),
+            -1,
         ),
     }
 }

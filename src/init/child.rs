@@ -93,6 +93,8 @@ impl<'c, 'p> Child<'c, 'p> {
 impl Child<'_, '_> {
     /// Before the first step: nothing inherited may change what the steps do.
     fn begin(&mut self) -> Result {
+        // Who makes the container is gone: so are we, whatever step runs. `start` comes from someone else.
+        let _ = sys::process::die_with_parent(true);
         sys::open::close_all_but(&self.prepared.fds.kept);
         sys::process::set_umask(0);
         // The caller's terminal and its signals are not the container's; a leader already has its own.
@@ -104,7 +106,9 @@ impl Child<'_, '_> {
     fn run_steps(&mut self, steps: &[Step]) -> Failure {
         for (index, step) in steps.iter().enumerate() {
             self.step = (steps.len() - index) as u32;
-            if let Err(failure) = self.execute(step) {
+            let struck = self.prepared.fault.strike(index);
+            let done = struck.during(Operation::Whole);
+            if let Err(failure) = done.and_then(|()| self.execute(step)) {
                 return failure;
             }
         }
@@ -238,6 +242,8 @@ impl Child<'_, '_> {
 
     /// Everything is done but the process itself. From here on it is `start` that hears of failures.
     fn await_start(&mut self) -> Result {
+        // From here on a lost parent is noticed by the end of its messages.
+        let _ = sys::process::die_with_parent(false);
         self.runtime
             .send(FromInit::Created, &[])
             .during(Operation::Send)?;

@@ -5,6 +5,7 @@
 
 use super::prepare::Arrays;
 use crate::sys::clone::{Exit, Fork, ForkFlags, fork_then, pidfd_send_signal, wait_pidfd};
+use crate::sys::socket::Waited;
 use crate::sys::{Result, memory, open, process, signal, socket};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -18,30 +19,36 @@ pub enum Outcome {
     Signalled(i32),
     /// It was killed when its time was over.
     TimedOut,
+    /// It was killed because we are asked to end.
+    Interrupted,
 }
 
 /// Exit code of a hook whose program could not be executed, as shells have it.
 const EXIT_NOT_EXECUTED: i32 = 127;
 
-/// Runs `path` with `input` as its standard input until it ends or `timeout_ms` is over.
+/// Runs `path` with `input` as its standard input until it ends, `timeout_ms` is over or `interrupt` (-1 for none) is
+/// readable.
 pub fn execute(
     path: &CStr,
     arrays: &Arrays,
     input: RawFd,
     timeout_ms: Option<u64>,
+    interrupt: RawFd,
 ) -> Result<Outcome> {
     let Fork::Parent { pidfd, .. } =
         fork_then(ForkFlags::default(), || become_hook(path, arrays, input))?
     else {
         return Ok(Outcome::Exited(EXIT_NOT_EXECUTED));
     };
-    let outcome = await_end(pidfd, timeout_ms);
+    let outcome = await_end(pidfd, timeout_ms, interrupt);
     open::close(pidfd);
     outcome
 }
 
 fn become_hook(path: &CStr, arrays: &Arrays, input: RawFd) -> ! {
     memory::forbid_allocation();
+    // Nobody would hear its result, nor end it when its time is over.
+    let _ = process::die_with_parent(true);
     let ready = open::duplicate_onto(input, 0)
         .and_then(|()| signal::unblock_all())
         .and_then(|()| match open::close_on_exec_from(3) {
@@ -57,15 +64,16 @@ fn become_hook(path: &CStr, arrays: &Arrays, input: RawFd) -> ! {
     process::exit(EXIT_NOT_EXECUTED)
 }
 
-fn await_end(pidfd: RawFd, timeout_ms: Option<u64>) -> Result<Outcome> {
+fn await_end(pidfd: RawFd, timeout_ms: Option<u64>, interrupt: RawFd) -> Result<Outcome> {
     let wait_ms = timeout_ms.map_or(-1, |ms| i32::try_from(ms).unwrap_or(i32::MAX));
-    let ended = socket::readable(pidfd, wait_ms)?;
-    if !ended {
+    let waited = socket::wait(pidfd, interrupt, wait_ms)?;
+    if waited != Waited::Ready {
         let _ = pidfd_send_signal(open::borrow(pidfd), libc::SIGKILL);
     }
     let exit = wait_pidfd(pidfd, true)?;
     Ok(match exit {
-        _ if !ended => Outcome::TimedOut,
+        _ if waited == Waited::Interrupted => Outcome::Interrupted,
+        _ if waited == Waited::TimedOut => Outcome::TimedOut,
         Some(Exit::Code(code)) => Outcome::Exited(code),
         Some(Exit::Signal(signal)) => Outcome::Signalled(signal),
         None => Outcome::TimedOut,

@@ -7,6 +7,7 @@
 pub mod attach;
 pub mod child;
 pub mod failure;
+pub mod fault;
 pub mod hook;
 pub mod message;
 pub mod parent;

@@ -4,11 +4,13 @@
 //! the child by its pidfd and reaps it. docs/init-protocol.md
 
 use super::failure::{Failure, Operation};
-use super::message::{FromInit, ParentEnd, ToInit};
+use super::fault;
+use super::message::{Fds, FromInit, ParentEnd, ToInit};
 use super::spawn::NewProcess;
 use crate::error::{Context, Error, Result};
 use crate::plan::{IdMaps, InitPlan, RlimitOp, Step};
 use crate::sys::clone::{Exit, pidfd_send_signal, wait_pidfd};
+use crate::sys::socket::{self, Waited};
 use crate::sys::{open, process};
 use nix::errno::Errno;
 use oci::runtime::IdMapping;
@@ -19,6 +21,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 struct Init<'p> {
     process: Option<NewProcess>,
     plan: &'p InitPlan,
+    /// Readable when we are asked to end.
+    interrupt: Option<BorrowedFd<'p>>,
 }
 
 impl Drop for Init<'_> {
@@ -97,11 +101,16 @@ pub struct Running {
 }
 
 impl<'p> Spawned<'p> {
-    /// Takes charge of a new child.
-    pub fn new(process: NewProcess, plan: &'p InitPlan) -> Self {
+    /// Takes charge of a new child. Waiting for it ends with an error when `interrupt` becomes readable.
+    pub fn new(
+        process: NewProcess,
+        plan: &'p InitPlan,
+        interrupt: Option<BorrowedFd<'p>>,
+    ) -> Self {
         Spawned(Init {
             process: Some(process),
             plan,
+            interrupt,
         })
     }
 
@@ -160,11 +169,7 @@ impl<'p> Joined<'p> {
     pub fn finish(self, companion: &mut dyn Companion) -> Result<Created<'p>> {
         let init = self.0;
         loop {
-            let (message, fds) = match init
-                .messages()
-                .receive()
-                .context("receive from the container's init")?
-            {
+            let (message, fds) = match receive(init.messages(), init.interrupt)? {
                 Some(received) => received,
                 None => return Err(init.died()),
             };
@@ -176,6 +181,7 @@ impl<'p> Joined<'p> {
                 }
                 FromInit::Hooks => {
                     companion.run_hooks(init.pid())?;
+                    fault::point("runtime-hooks")?;
                     init.tell(ToInit::Continue, &[])?;
                 }
                 FromInit::NotifyFd => {
@@ -184,6 +190,7 @@ impl<'p> Joined<'p> {
                         .first()
                         .ok_or_else(|| Error::new("a seccomp listener without fd"))?;
                     companion.pass_listener(init.pid(), open::own(listener))?;
+                    fault::point("listener")?;
                     init.tell(ToInit::Continue, &[])?;
                 }
             }
@@ -211,7 +218,9 @@ impl Created<'_> {
     /// The child becomes its program now; returns when it has, or with the reason why it could not.
     pub fn start(mut self) -> Result<Running> {
         self.0.tell(ToInit::Start, &[])?;
-        await_exec(self.0.messages(), &|| Ok(self.0.plan.clone()))?;
+        await_exec(self.0.messages(), self.0.interrupt, &|| {
+            Ok(self.0.plan.clone())
+        })?;
         self.release()
     }
 
@@ -228,14 +237,33 @@ impl Created<'_> {
     }
 }
 
+/// Waits for the child's next message, or for a reason to give up.
+fn receive(
+    messages: ParentEnd,
+    interrupt: Option<BorrowedFd<'_>>,
+) -> Result<Option<(FromInit, Fds)>> {
+    const WHAT: &str = "receive from the container's init";
+    let interrupt = interrupt.map_or(-1, |fd| fd.as_raw_fd());
+    match socket::wait(messages.0, interrupt, -1).context(WHAT)? {
+        Waited::Interrupted => Err(interrupted()),
+        _ => messages.receive().context(WHAT),
+    }
+}
+
+/// What a command says that gives up because a signal asks it to end.
+pub fn interrupted() -> Error {
+    Error::new("interrupted by a signal")
+}
+
 /// Reads until the child's end closes, which `execve` does; a failure comes before that. `plan` gives the steps that
 /// the sentence for it needs.
-pub fn await_exec(messages: ParentEnd, plan: &dyn Fn() -> Result<InitPlan>) -> Result<()> {
+pub fn await_exec(
+    messages: ParentEnd,
+    interrupt: Option<BorrowedFd<'_>>,
+    plan: &dyn Fn() -> Result<InitPlan>,
+) -> Result<()> {
     loop {
-        match messages
-            .receive()
-            .context("receive from the container's init")?
-        {
+        match receive(messages, interrupt)? {
             None => return Ok(()),
             Some((FromInit::Failed(step, failure), _)) => {
                 return Err(describe(&plan()?, step, failure));

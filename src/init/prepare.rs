@@ -2,6 +2,7 @@
 //!
 //! Argument arrays for `execve`, the two halves of the state that hooks read, and fds.
 
+use super::fault::ChildFault;
 use crate::plan::{HookOp, InitPlan, Step};
 use crate::sys::process::TextArray;
 use std::ffi::CString;
@@ -99,12 +100,12 @@ impl ChildFds {
     /// Says what the child keeps: its end of the protocol, what its steps use, what the container inherits. All else
     /// of the parent's it closes first: the lock and the protocol's other end would outlive a parent that is killed,
     /// and a directory of the host is a way out for a path like /proc/self/fd/4/.. CVE-2024-21626
-    pub fn keep_only(&mut self, steps: &[Step], runtime: RawFd) {
+    pub fn keep_only(&mut self, steps: &[Step], runtime: RawFd, trigger: RawFd) {
         let inherited = steps.iter().flat_map(|step| match step {
             Step::CloseFds { keep } => keep.as_slice(),
             _ => &[],
         });
-        self.kept = [runtime, self.console, self.start]
+        self.kept = [runtime, trigger, self.console, self.start]
             .iter()
             .chain(&self.mounts)
             .chain(&self.id_maps)
@@ -152,6 +153,8 @@ pub struct Prepared<'p> {
     pub fds: ChildFds,
     /// Signals that we ignore and the container must not.
     pub ignored_signals: u64,
+    /// What shall go wrong, for tests.
+    pub fault: ChildFault,
 }
 
 impl<'p> Prepared<'p> {
@@ -170,6 +173,7 @@ impl<'p> Prepared<'p> {
             filter,
             fds,
             ignored_signals: crate::sys::signal::ignored(),
+            fault: ChildFault::from_environment(),
         };
         for step in &plan.steps {
             match step {

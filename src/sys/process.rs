@@ -92,6 +92,19 @@ pub fn pid() -> i32 {
     unsafe { libc::getpid() }
 }
 
+/// getppid(2): 0 when the parent is outside the caller's pid namespace.
+pub fn parent_pid() -> i32 {
+    // SAFETY: takes nothing.
+    unsafe { libc::getppid() }
+}
+
+/// prctl(2), `PR_SET_PDEATHSIG`: whether the caller is killed when its parent ends. Changing ids clears it.
+pub fn die_with_parent(yes: bool) -> Result<()> {
+    let signal = if yes { libc::SIGKILL } else { 0 };
+    // SAFETY: takes no pointers.
+    unsafe { syscall!(SYS_prctl, libc::PR_SET_PDEATHSIG, signal, 0, 0, 0) }.map(drop)
+}
+
 /// setsid(2).
 pub fn new_session() -> Result<()> {
     // SAFETY: takes nothing.

@@ -6,17 +6,17 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 /// Bytes of the kernel's `sigset_t`.
 const KERNEL_SIGSET_BYTES: usize = 8;
 
-/// rt_sigprocmask(2): unblocks everything. Async-signal-safe.
+/// rt_sigprocmask(2): unblocks everything; a pending signal is delivered now. Async-signal-safe.
 pub fn unblock_all() -> Result<()> {
-    set_mask(0)
+    set_mask(libc::SIG_SETMASK, 0)
 }
 
-fn set_mask(mask: u64) -> Result<()> {
+fn set_mask(how: i32, mask: u64) -> Result<()> {
     // SAFETY: mask is a whole kernel sigset; a null old set is allowed.
     unsafe {
         syscall!(
             SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
+            how,
             &raw const mask,
             0usize,
             KERNEL_SIGSET_BYTES
@@ -83,17 +83,58 @@ pub fn ignored() -> u64 {
 /// Blocks every signal that can be blocked and returns an fd that delivers them instead.
 pub fn signal_fd() -> Result<OwnedFd> {
     let all = u64::MAX;
-    set_mask(all)?;
+    set_mask(libc::SIG_SETMASK, all)?;
+    readable_when_pending(all)
+}
+
+/// Blocks the signals by which programs are asked to end, but those that the caller ignores, and returns an fd that is
+/// readable while one of them is pending.
+pub fn defer_termination() -> Result<OwnedFd> {
+    let asking = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+    let mask = asking.iter().fold(0, |mask, signal| mask | 1 << (signal - 1));
+    // KERNEL: one that is ignored would become pending once it is blocked.
+    let mask = mask & !ignored();
+    set_mask(libc::SIG_BLOCK, mask)?;
+    readable_when_pending(mask)
+}
+
+fn readable_when_pending(mask: u64) -> Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-    // SAFETY: all is a whole kernel sigset; the kernel returns a new fd that nobody else owns.
+    // SAFETY: mask is a whole kernel sigset; the kernel returns a new fd that nobody else owns.
     unsafe {
         syscall!(
             SYS_signalfd4,
             -1,
-            &raw const all,
+            &raw const mask,
             KERNEL_SIGSET_BYTES,
             flags
         )
         .map(|fd| OwnedFd::from_raw_fd(fd as RawFd))
     }
+}
+
+/// kill(2) of ourselves. For injected faults.
+#[cfg(debug_assertions)]
+pub fn send_us(signal: i32) -> Result<()> {
+    // SAFETY: takes no pointers.
+    unsafe { syscall!(SYS_kill, libc::getpid(), signal) }.map(drop)
+}
+
+/// fcntl(2), `F_SETSIG`: the kernel sends us `signal` once there is something to read. For injected faults.
+#[cfg(debug_assertions)]
+pub fn send_us_when_readable(fd: RawFd, signal: i32) -> Result<()> {
+    const F_SETSIG: i32 = 10;
+    // SAFETY: takes no pointers.
+    let settings = unsafe {
+        [
+            (libc::F_SETOWN, libc::getpid()),
+            (F_SETSIG, signal),
+            (libc::F_SETFL, libc::O_ASYNC),
+        ]
+    };
+    for (command, value) in settings {
+        // SAFETY: takes no pointers.
+        unsafe { syscall!(SYS_fcntl, fd, command, value) }?;
+    }
+    Ok(())
 }

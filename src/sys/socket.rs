@@ -138,28 +138,45 @@ pub fn accept(listener: RawFd) -> Result<RawFd> {
 
 /// poll(2) of several fds for reading, without a time limit; a negative fd is left out. EINTR is the caller's matter.
 pub fn ready<const N: usize>(fds: [RawFd; N]) -> Result<[bool; N]> {
+    poll(fds, -1)
+}
+
+/// What ended a [`wait`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// The fd is readable.
+    Ready,
+    /// The interrupting fd is readable, whatever the other one is.
+    Interrupted,
+    /// Neither, in the given time.
+    TimedOut,
+}
+
+/// poll(2) of `fd` and of one that interrupts, -1 for none; a negative time waits for ever.
+pub fn wait(fd: RawFd, interrupt: RawFd, timeout_ms: i32) -> Result<Waited> {
+    loop {
+        return match poll([fd, interrupt], timeout_ms) {
+            Err(Errno::EINTR) if timeout_ms < 0 => continue,
+            Err(errno) => Err(errno),
+            Ok([_, true]) => Ok(Waited::Interrupted),
+            Ok([true, _]) => Ok(Waited::Ready),
+            Ok(_) => Ok(Waited::TimedOut),
+        };
+    }
+}
+
+fn poll<const N: usize>(fds: [RawFd; N], timeout_ms: i32) -> Result<[bool; N]> {
     let mut polls = fds.map(|fd| libc::pollfd {
         fd,
         events: libc::POLLIN,
         revents: 0,
     });
     // SAFETY: N pollfds, valid for writing.
-    Errno::result(unsafe { libc::poll(polls.as_mut_ptr(), N as libc::nfds_t, -1) })?;
+    Errno::result(unsafe { libc::poll(polls.as_mut_ptr(), N as libc::nfds_t, timeout_ms) })?;
     Ok(polls.map(|poll| poll.revents != 0))
 }
 
 /// poll(2) of one fd for reading; `false` after `timeout_ms` (negative waits for ever).
 pub fn readable(fd: RawFd, timeout_ms: i32) -> Result<bool> {
-    let mut poll = libc::pollfd {
-        fd,
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    loop {
-        // SAFETY: one pollfd, valid for writing.
-        match Errno::result(unsafe { libc::poll(&raw mut poll, 1, timeout_ms) }) {
-            Err(Errno::EINTR) if timeout_ms < 0 => {}
-            other => return other.map(|ready| ready > 0),
-        }
-    }
+    wait(fd, -1, timeout_ms).map(|waited| waited == Waited::Ready)
 }

@@ -66,7 +66,7 @@ impl FdListener {
 }
 
 /// Reads the one message, and its descriptors with it.
-fn receive(stream: &std::os::unix::net::UnixStream) -> (Vec<u8>, Vec<OwnedFd>) {
+pub fn receive(stream: &std::os::unix::net::UnixStream) -> (Vec<u8>, Vec<OwnedFd>) {
     let mut fds = Vec::new();
     let mut bytes = vec![0u8; 256 << 10];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];

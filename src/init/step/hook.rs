@@ -22,7 +22,7 @@ pub fn run(child: &mut Child, op: &HookOp, state: fn(&HookStates) -> &HookState)
         })
         .and_then(|file| open::rewind(file).map(|()| file))
         .during(Operation::StartHook)?;
-    let outcome = hook::execute(&op.path, arrays, input, op.timeout_ms);
+    let outcome = hook::execute(&op.path, arrays, input, op.timeout_ms, -1);
     open::close(input);
     match outcome.during(Operation::StartHook)? {
         Outcome::Exited(0) => Ok(()),
@@ -34,7 +34,7 @@ pub fn run(child: &mut Child, op: &HookOp, state: fn(&HookStates) -> &HookState)
             operation: Operation::HookKilled,
             code,
         }),
-        Outcome::TimedOut => Err(Failure {
+        Outcome::TimedOut | Outcome::Interrupted => Err(Failure {
             operation: Operation::HookTimeout,
             code: 0,
         }),

@@ -4,7 +4,7 @@ use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::message::ToInit;
 use crate::plan::{CapabilityOp, SchedulerOp, UserOp};
-use crate::sys::{credentials, open, sched};
+use crate::sys::{credentials, open, process, sched};
 use nix::errno::Errno;
 use std::os::fd::RawFd;
 
@@ -20,6 +20,8 @@ pub fn become_namespace_root(child: &mut Child, clear_groups: bool) -> Result {
     }
     credentials::set_group(0).during(Operation::SetGroup)?;
     credentials::set_user(0).during(Operation::SetUser)?;
+    // Changing ids has cleared this.
+    let _ = process::die_with_parent(true);
     // Changing ids made us dumpable or not by the host's rules; other members of the namespaces stay out.
     credentials::set_dumpable(false).during(Operation::SetUser)
 }
