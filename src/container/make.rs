@@ -17,8 +17,8 @@ use crate::init::parent::{Created, Spawned, interrupted};
 use crate::init::prepare::{ChildFds, Filter, HookState, HookStates, Prepared};
 use crate::init::spawn::{Join, Placement, spawn};
 use crate::plan::{self, Plan};
-use oci::runtime::Spec;
 use crate::sys::{signal, socket};
+use oci::runtime::Spec;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 

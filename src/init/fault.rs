@@ -105,19 +105,20 @@ mod injected {
 
         /// Of the variable.
         pub fn from_environment() -> ChildFault {
-            let armed = wanted()
-                .filter(|(side, ..)| side == "child")
-                .and_then(|(_, step, action)| {
-                    let trigger = match action {
-                        Action::Signal(signal) => armed_trigger(signal).ok()?,
-                        _ => -1,
-                    };
-                    Some(ChildFault {
-                        step: step.parse().ok()?,
-                        action,
-                        trigger,
-                    })
-                });
+            let armed =
+                wanted()
+                    .filter(|(side, ..)| side == "child")
+                    .and_then(|(_, step, action)| {
+                        let trigger = match action {
+                            Action::Signal(signal) => armed_trigger(signal).ok()?,
+                            _ => -1,
+                        };
+                        Some(ChildFault {
+                            step: step.parse().ok()?,
+                            action,
+                            trigger,
+                        })
+                    });
             armed.unwrap_or(ChildFault::NONE)
         }
 

@@ -102,11 +102,7 @@ pub struct Running {
 
 impl<'p> Spawned<'p> {
     /// Takes charge of a new child. Waiting for it ends with an error when `interrupt` becomes readable.
-    pub fn new(
-        process: NewProcess,
-        plan: &'p InitPlan,
-        interrupt: Option<BorrowedFd<'p>>,
-    ) -> Self {
+    pub fn new(process: NewProcess, plan: &'p InitPlan, interrupt: Option<BorrowedFd<'p>>) -> Self {
         Spawned(Init {
             process: Some(process),
             plan,

@@ -49,9 +49,7 @@ pub fn spawn(prepared: &mut Prepared<'_>, placement: &Placement<'_>) -> Result<N
     let (ours, theirs) = socket::pair().context("make a socket pair")?;
     let (ours, theirs) = (open::own(ours), open::own(theirs));
     let (steps, trigger) = (&prepared.plan.steps, prepared.fault.trigger());
-    prepared
-        .fds
-        .keep_only(steps, theirs.as_raw_fd(), trigger);
+    prepared.fds.keep_only(steps, theirs.as_raw_fd(), trigger);
     let offsets = &prepared.plan.time_offsets;
     let made = match placement.join.is_empty() && offsets.is_empty() {
         true => direct(prepared, placement, theirs.as_raw_fd()),

@@ -91,7 +91,9 @@ pub fn signal_fd() -> Result<OwnedFd> {
 /// readable while one of them is pending.
 pub fn defer_termination() -> Result<OwnedFd> {
     let asking = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
-    let mask = asking.iter().fold(0, |mask, signal| mask | 1 << (signal - 1));
+    let mask = asking
+        .iter()
+        .fold(0, |mask, signal| mask | 1 << (signal - 1));
     // KERNEL: one that is ignored would become pending once it is blocked.
     let mask = mask & !ignored();
     set_mask(libc::SIG_BLOCK, mask)?;

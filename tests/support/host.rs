@@ -98,9 +98,16 @@ fn processes_of(tag: &str) -> Vec<i32> {
     };
     pids()
         .into_iter()
-        .filter(|pid| *pid != own)
+        .filter(|pid| *pid != own && !awaits_init(*pid))
         .filter(carries)
         .collect()
+}
+
+/// Whether a process has ended and only the host's init, which may take seconds, still has to reap it.
+fn awaits_init(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    fields.next() == Some("Z") && fields.next() == Some("1")
 }
 
 /// The cgroup directories whose name carries the tag, outermost first.
