@@ -88,10 +88,15 @@ fn executable(candidate: &CStr) -> sys::Result<()> {
     }
 }
 
-/// Closes every fd but the standard streams, `keep`, and the two sockets that we still need, which lead nowhere as a
-/// path. What of these is not `keep` is closed by `execve`. CVE-2024-21626
+/// Closes every fd but the standard streams, `keep`, and the sockets that we still need, which lead nowhere as a path.
+/// What of these is not `keep` is closed by `execve`. CVE-2024-21626
 pub fn close_fds(child: &mut Child, keep: &[i32]) -> Result {
-    let sockets = [child.runtime.0, child.prepared.fds.start];
+    let prepared = &child.prepared;
+    let sockets = [
+        child.runtime.0,
+        prepared.fds.start,
+        prepared.fault.trigger(),
+    ];
     let needed = |fd: &&i32| **fd >= FIRST_FD;
     let next = |from: i32| {
         keep.iter()
