@@ -127,7 +127,8 @@ fn unknown(name: &str, value: &str, known: &str) -> Error {
 
 /// COMPAT(runc): the session's directory for whoever isn't the machine's root, `/run/crun-lite` otherwise.
 ///
-/// Podman runs a rootless user's runtime as id 0 of a user namespace, where /run can't be written: `USER` tells.
+/// Podman runs a rootless user's runtime as id 0 of a user namespace, where /run can't be written: `USER` tells,
+/// and where it is unset (cron, setpriv) such a namespace is a session's.
 fn default_root() -> PathBuf {
     let session = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
     match session {
@@ -140,7 +141,7 @@ fn is_session_user() -> bool {
     if !nix::unistd::geteuid().is_root() {
         return true;
     }
-    let named_root = std::env::var_os("USER").is_none_or(|user| user == "root");
+    let named_root = std::env::var_os("USER").is_some_and(|user| user == "root");
     !named_root && in_user_namespace()
 }
 

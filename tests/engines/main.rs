@@ -1,0 +1,26 @@
+//! The engines of Debian 12 with crun-lite plugged in: containerd, Docker, Podman and Buildah, in a private machine.
+//!
+//! A case is a shell script for the engine and what it must print. When ours prints something else, the same script
+//! runs with runc: where that doesn't print it either, this machine can't show it and the case is ignored, with runc's
+//! output as the reason. `docs/engines.md` says how to plug in each engine and which case covers what.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod containerd;
+mod docker;
+mod machine;
+mod podman;
+mod rootless;
+
+fn main() -> std::process::ExitCode {
+    let suite: &[(&str, &[support::Case])] = &[
+        ("containerd", containerd::CASES),
+        ("docker", docker::CASES),
+        ("podman", podman::CASES),
+        ("rootless", rootless::CASES),
+    ];
+    let code = support::harness::main("engines", suite);
+    machine::stop();
+    code
+}
