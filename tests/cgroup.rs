@@ -345,3 +345,113 @@ fn the_out_of_memory_killer_is_noticed() {
     assert!(cgroup::oom_kills(&cgroup.record) > 0);
     cgroup::destroy(&cgroup.record).expect("destroy");
 }
+
+/// Stands still while two readers look at it: one process, frozen, after some work.
+fn still(name: &str) -> (Cgroup, Child) {
+    let cgroup = create(&plan(
+        name,
+        r#"{"pids":{"limit":50},"memory":{"limit":67108864,"swap":134217728}}"#,
+    ));
+    let work = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; cat /bin/sh > /dev/null";
+    let (shell, _) = enter(&cgroup, work);
+    cgroup::freeze(&cgroup.record).expect("freeze");
+    (cgroup, shell)
+}
+
+/// The same cgroup as the package cgroups-rs finds it by its path below each mount point.
+fn oracle(cgroup: &Cgroup) -> cgroups_rs::fs::Cgroup {
+    let path = &cgroup.record.of("memory").expect("memory").path;
+    cgroups_rs::fs::Cgroup::load(cgroups_rs::fs::hierarchies::auto(), path)
+}
+
+#[test]
+fn cgroups_rs_reads_the_same_statistics() {
+    use cgroups_rs::fs::{MaxValue, blkio, cpuacct, memory, pid};
+    if !is_v1() {
+        return;
+    }
+    let (cgroup, shell) = still("oracle");
+    let theirs = oracle(&cgroup);
+    let ours = cgroup::stats(&cgroup.record).expect("stats");
+
+    let pids: &pid::PidController = theirs.controller_of().expect("pids");
+    assert_eq!(pids.get_pid_current().expect("current"), ours.pids.current);
+    let limit = MaxValue::Value(ours.pids.limit as i64);
+    assert_eq!(pids.get_pid_max().expect("max"), limit);
+
+    let memory: &memory::MemController = theirs.controller_of().expect("memory");
+    let (all, swap) = (memory.memory_stat(), memory.memswap());
+    assert_eq!(all.limit_in_bytes as u64, ours.memory.usage.limit);
+    assert_eq!(all.max_usage_in_bytes, ours.memory.usage.max);
+    assert_eq!(all.fail_cnt, ours.memory.usage.failcnt);
+    assert_eq!(swap.limit_in_bytes as u64, ours.memory.swap.limit);
+    let close = |a: u64, b: u64| a.abs_diff(b) <= 1 << 20;
+    // The kernel folds in per-CPU counters between two reads.
+    assert!(close(all.usage_in_bytes, ours.memory.usage.usage));
+    assert!(close(all.stat.cache, ours.memory.cache));
+
+    let time: &cpuacct::CpuAcctController = theirs.controller_of().expect("cpuacct");
+    let time = time.cpuacct();
+    assert_eq!(time.usage, ours.cpu.usage.total);
+    let numbers = time.usage_percpu.split_whitespace();
+    let per_cpu: Vec<u64> = numbers.filter_map(|n| n.parse().ok()).collect();
+    assert_eq!(per_cpu, ours.cpu.usage.percpu);
+
+    let io: &blkio::BlkIoController = theirs.controller_of().expect("blkio");
+    let entries = io.blkio().throttle.io_service_bytes_recursive;
+    // Ours prefers the scheduler's counters, which the package doesn't know.
+    let bfq = read(
+        &cgroup.record,
+        "blkio",
+        "blkio.bfq.io_service_bytes_recursive",
+    );
+    let compared = ours.blkio.io_service_bytes_recursive.iter();
+    for entry in compared.filter(|_| !bfq.contains(':')) {
+        let device =
+            |e: &&blkio::IoService| (e.major as u64, e.minor as u64) == (entry.major, entry.minor);
+        let found = entries.iter().find(device).expect("device");
+        match entry.op.as_str() {
+            "Read" => assert_eq!(found.read, entry.value),
+            "Write" => assert_eq!(found.write, entry.value),
+            _ => {}
+        }
+    }
+    cgroup::thaw(&cgroup.record).expect("thaw");
+    leave(shell);
+    cgroup::destroy(&cgroup.record).expect("destroy");
+}
+
+#[test]
+fn cgroups_rs_finds_the_same_hierarchies() {
+    use cgroups_rs::fs::{Controllers, hierarchies};
+    let CgroupLayout::V1 {
+        hierarchies: ours, ..
+    } = this_host().cgroups
+    else {
+        return;
+    };
+    let theirs = hierarchies::V1::new();
+    let mut compared = 0;
+    for controller in [
+        Controllers::Pids,
+        Controllers::Mem,
+        Controllers::CpuAcct,
+        Controllers::Cpu,
+        Controllers::CpuSet,
+        Controllers::Devices,
+        Controllers::Freezer,
+        Controllers::BlkIo,
+        Controllers::HugeTlb,
+    ] {
+        let name = controller.to_string();
+        let mount = ours.iter().find(|h| h.controllers.contains(&name));
+        let found = theirs.get_mount_point(controller);
+        assert_eq!(
+            mount.map(|h| h.mount.clone()),
+            found.map(|(mount, _)| mount),
+            "{name}"
+        );
+        compared += usize::from(mount.is_some());
+    }
+    assert!(compared > 0);
+}
