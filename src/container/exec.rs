@@ -3,6 +3,7 @@
 use super::console::{self, Console};
 use super::monitor::{self, Watched};
 use super::options::{ExecOptions, Globals};
+use super::status::is_alive;
 use super::{
     Id, Record, StateDir, Status, inherited, intel_rdt, own_binary, pid_file, seccomp_agent,
 };
@@ -13,10 +14,12 @@ use crate::init::parent::{Companion, Created, Spawned};
 use crate::init::prepare::{ChildFds, Filter, HookStates, Prepared};
 use crate::init::spawn::{Join, Placement, spawn};
 use crate::plan::namespaces::Namespaces;
-use crate::plan::{self, ExecPlan};
+use crate::plan::{self, ExecPlan, Step};
 use crate::sys::clone::pidfd_open;
 use oci::runtime::{Linux, Process, Spec};
-use std::os::fd::OwnedFd;
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// The process's exit code, 128 plus the signal where one ended it; 0 with `--detach`.
 pub fn exec(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> {
@@ -159,8 +162,11 @@ fn enter<'p>(
         program: &seccomp.filter,
         flags: seccomp.flags,
     });
+    let chroots = plan.init.steps.contains(&Step::EnterRoot);
+    let root = chroots.then(|| root_of(record)).transpose()?;
     let fds = ChildFds {
         console: console.child_end(),
+        root: root.as_ref().map_or(-1, AsRawFd::as_raw_fd),
         ..ChildFds::default()
     };
     let mut prepared = Prepared::new(&plan.init, filter, HookStates::default(), fds);
@@ -175,6 +181,20 @@ fn enter<'p>(
     }
     let joined = init.map_ids()?.join_cgroups(&cgroup.join_fds()?)?;
     joined.finish(&mut ExecSide { plan, record })
+}
+
+/// Init's root. Checked afterwards: another process may have got its pid.
+fn root_of(record: &Record) -> Result<File> {
+    let path = format!("/proc/{}/root", record.pid);
+    let root = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
+        .open(&path)
+        .context(format_args!("open {path}"))?;
+    match is_alive(record.pid, record.pid_start_ticks) {
+        true => Ok(root),
+        false => Err(Error::new("cannot exec in a stopped container")),
+    }
 }
 
 /// All namespaces of init that are not ours anyway, by one pidfd. KERNEL(5.8)

@@ -230,7 +230,7 @@ impl<'o> Making<'o> {
             start,
             mounts,
             id_maps,
-            kept: Vec::new(),
+            ..ChildFds::default()
         })
     }
 

@@ -123,7 +123,10 @@ impl Child<'_, '_> {
             }
             Step::LoopbackUp => self.optional(sys::process::loopback_up()),
             Step::TreePropagation { flag } => step::root::tree_propagation(*flag),
-            Step::OpenRoot { path, apart } => step::root::open_root(self, path, *apart),
+            Step::OpenRoot {
+                path, mount: false, ..
+            } => step::root::open_place(self, path),
+            Step::OpenRoot { path, apart, .. } => step::root::open_root(self, path, *apart),
             Step::Mount(mount) => step::mount::mount(self, mount),
             Step::AttachPrepared { prepared, mount } => {
                 step::mount::attach_prepared(self, *prepared, mount)
@@ -145,6 +148,7 @@ impl Child<'_, '_> {
             Step::UnshareCgroup => {
                 sys::clone::unshare(libc::CLONE_NEWCGROUP as u64).during(Operation::Unshare)
             }
+            Step::EnterRoot => step::root::enter_root(self.prepared.fds.root),
             Step::ChangeRoot { how } => step::root::change_root(self, *how),
             Step::RootPropagation { flag, recursive } => {
                 step::root::root_propagation(*flag, *recursive)

@@ -88,6 +88,8 @@ pub struct ChildFds {
     pub console: RawFd,
     /// Listening socket on which `start` calls.
     pub start: RawFd,
+    /// For [`Step::EnterRoot`]: init's root.
+    pub root: RawFd,
     /// Detached mounts by index of `InitPlan::prepared_mounts`.
     pub mounts: Vec<RawFd>,
     /// User namespaces of idmapped mounts, by order of the steps that need one.
@@ -105,7 +107,7 @@ impl ChildFds {
             Step::CloseFds { keep } => keep.as_slice(),
             _ => &[],
         });
-        self.kept = [runtime, trigger, self.console, self.start]
+        self.kept = [runtime, trigger, self.console, self.start, self.root]
             .iter()
             .chain(&self.mounts)
             .chain(&self.id_maps)
@@ -130,6 +132,7 @@ impl Default for ChildFds {
         ChildFds {
             console: -1,
             start: -1,
+            root: -1,
             mounts: Vec::new(),
             id_maps: Vec::new(),
             kept: Vec::new(),

@@ -280,6 +280,9 @@ pub fn plan_exec(
             clear_groups: false,
         });
     }
+    if !namespaces.has(libc::CLONE_NEWNS) {
+        steps.push(Step::EnterRoot);
+    }
     let affinity = process.exec_cpu_affinity.clone().unwrap_or_default();
     let pin =
         |list: &str, at| Ok::<_, Error>(process::parse_cpu_list(at, list)?.map(Step::CpuAffinity));

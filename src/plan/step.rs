@@ -25,6 +25,8 @@ pub enum Step {
     OpenRoot {
         /// Absolute host path.
         path: CString,
+        /// Whether it becomes a mount: without a mount namespace of our own that would be the host's.
+        mount: bool,
         /// The tree around it keeps sending mount events: this root's own must not be among them.
         apart: bool,
     },
@@ -65,6 +67,8 @@ pub enum Step {
     JoinCgroup,
     /// The cgroup namespace, made only now that we are inside. SPEC(config-linux.md#namespaces)
     UnshareCgroup,
+    /// Make init's `/` ours: without a mount namespace of its own, joining the container doesn't change it. COMPAT(runc)
+    EnterRoot,
     /// Make the root the process's `/`. SPEC(config.md#root)
     ChangeRoot {
         /// How.

@@ -139,7 +139,8 @@ impl<'p> Planner<'p> {
             });
         }
         let path = text("root.path", self.rootfs.as_os_str().as_bytes())?;
-        self.push(Step::OpenRoot { path, apart });
+        let mount = self.namespaces.has(libc::CLONE_NEWNS);
+        self.push(Step::OpenRoot { path, mount, apart });
         Ok(())
     }
 

@@ -36,6 +36,7 @@ cases![
     leaks_no_descriptor,
     keeps_the_container_when_the_program_ends,
     sees_mounts_of_the_container,
+    enters_the_root_without_a_mount_namespace,
     forwards_signals,
     is_silent,
     runs_many_at_once,
@@ -404,6 +405,26 @@ fn sees_mounts_of_the_container(t: &Sandbox) {
     let container = t.running(t.bundle().mount("/mnt", "tmpfs", "tmpfs", &["size=1m"]));
     container.exec("echo word > /mnt/file").ok();
     assert_eq!(container.sh("cat /mnt/file"), "word");
+}
+
+fn enters_the_root_without_a_mount_namespace(t: &Sandbox) {
+    // Nothing may be mounted or masked: it would be on the host.
+    let bundle = t
+        .bundle()
+        .set(
+            "/linux/namespaces",
+            json!([{"type": "pid"}, {"type": "ipc"}]),
+        )
+        .set("/mounts", json!([]))
+        .set("/root/readonly", json!(false))
+        .without("/hostname")
+        .without("/linux/maskedPaths")
+        .without("/linux/readonlyPaths");
+    let container = t.running(bundle);
+    std::fs::write(container.bundle.rootfs().join("tmp/mark"), "word").expect("write a mark");
+    assert_eq!(container.sh("cat /tmp/mark; pwd"), "word/");
+    let host = container.exec_with(&[], &["ls", &container.bundle.path.to_string_lossy()]);
+    host.fails_with(&["No such file"]);
 }
 
 fn forwards_signals(t: &Sandbox) {

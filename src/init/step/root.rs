@@ -7,6 +7,7 @@ use crate::sys::mount::{self, AttributeChange, attribute};
 use crate::sys::{self, open};
 use nix::errno::Errno;
 use std::ffi::CStr;
+use std::os::fd::RawFd;
 
 /// The whole tree that we inherited stops sending mount events to the host.
 pub fn tree_propagation(flag: u64) -> Result {
@@ -27,6 +28,13 @@ pub fn open_root(child: &mut Child, path: &CStr, apart: bool) -> Result {
     mount::attach(tree, place).during(Operation::Attach)?;
     open::close(place);
     child.root = tree;
+    Ok(())
+}
+
+/// A root that stays part of the host's tree: a handle on it is all.
+pub fn open_place(child: &mut Child, path: &CStr) -> Result {
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    child.root = open::open_at(libc::AT_FDCWD, path, flags, 0).during(Operation::Resolve)?;
     Ok(())
 }
 
@@ -77,6 +85,14 @@ pub fn change_root(child: &mut Child, how: RootChange) -> Result {
         }
         RootChange::Chroot => open::change_root(c".").during(Operation::Whole)?,
     }
+    open::enter_path(c"/").during(Operation::Enter)
+}
+
+/// The root of a container that has no mount namespace of its own.
+pub fn enter_root(root: RawFd) -> Result {
+    open::enter(root).during(Operation::Enter)?;
+    open::change_root(c".").during(Operation::Whole)?;
+    open::close(root);
     open::enter_path(c"/").during(Operation::Enter)
 }
 

@@ -40,6 +40,7 @@ impl Display for Step {
             }
             Step::JoinCgroup => f.write_str("join the cgroup"),
             Step::UnshareCgroup => f.write_str("make the cgroup namespace"),
+            Step::EnterRoot => f.write_str("enter the container's root"),
             Step::ChangeRoot { how } => write!(f, "change the root ({how})"),
             Step::RootPropagation { flag, recursive } => {
                 write!(f, "make the root {}", propagation(*flag, *recursive))
