@@ -174,6 +174,7 @@ fn start() -> Started {
         if Instant::now() > deadline {
             let log = fs::read_to_string(work.join("dockerd.log")).unwrap_or_default();
             let _ = unshare.kill();
+            let _ = unshare.wait();
             return Err(format!(
                 "the daemons don't start here: {}",
                 log.lines().last().unwrap_or("")
