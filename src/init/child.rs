@@ -99,8 +99,12 @@ impl Child<'_, '_> {
         sys::process::set_umask(0);
         // The caller's terminal and its signals are not the container's; a leader already has its own.
         let _ = sys::process::new_session();
-        // CVE-2016-9962: processes of a namespace that we join must not trace us or open our fds.
-        sys::credentials::set_dumpable(false).during(Operation::Whole)
+        // CVE-2016-9962: processes of a namespace that we join must not trace us or open our fds. A new user namespace
+        // has no others, and its maps can only be written by an ordinary user while our /proc files are that user's.
+        match self.prepared.plan.id_maps {
+            Some(_) => Ok(()),
+            None => sys::credentials::set_dumpable(false).during(Operation::Whole),
+        }
     }
 
     fn run_steps(&mut self, steps: &[Step]) -> Failure {
