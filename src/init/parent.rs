@@ -240,10 +240,12 @@ fn receive(
 ) -> Result<Option<(FromInit, Fds)>> {
     const WHAT: &str = "receive from the container's init";
     let interrupt = interrupt.map_or(-1, |fd| fd.as_raw_fd());
-    match socket::wait(messages.0, interrupt, -1).context(WHAT)? {
-        Waited::Interrupted => Err(interrupted()),
-        _ => messages.receive().context(WHAT),
+    let waited = socket::wait(messages.0, interrupt, -1).context(WHAT)?;
+    // What the child said before the signal came counts: a program that runs already gets the signal itself.
+    if waited == Waited::Interrupted && !socket::readable(messages.0, 0).context(WHAT)? {
+        return Err(interrupted());
     }
+    messages.receive().context(WHAT)
 }
 
 /// What a command says that gives up because a signal asks it to end.
