@@ -163,7 +163,7 @@ fn tmpfs(_: &Sandbox) {
 
 fn volumes(_: &Sandbox) {
     prints(
-        "mkdir -p /run/@N; echo v >/run/@N/f; run -v /run/@N:/v:ro bb sh -c 'cat /v/f; touch /v/x'; run -v @Nvol:/etc bb cat /etc/plain; docker volume rm @Nvol >/dev/null",
+        "mkdir -p /run/@N; echo v >/run/@N/f; run -v /run/@N:/v:ro bb sh -c 'cat /v/f; touch /v/x 2>&1'; run -v @Nvol:/etc bb cat /etc/plain; docker volume rm @Nvol >/dev/null",
         "v\ntouch: /v/x: Read-only file system\nplain",
     );
 }
