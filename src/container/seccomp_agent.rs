@@ -2,8 +2,8 @@
 //! SPEC(config-linux.md#containerprocessstate)
 
 use super::Record;
-use crate::error::{Context, Result};
-use crate::plan::seccomp::Listener;
+use crate::error::{Context, Error, Result};
+use crate::plan::seccomp::SeccompPlan;
 use crate::sys::socket;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -11,8 +11,15 @@ use std::os::unix::net::UnixStream;
 /// The specification's name for the fd in the state's list.
 const SECCOMP_FD: &str = "seccompFd";
 
-/// Sends one message with the fd: the first of `fds`.
-pub fn send(agent: &Listener, record: &Record, pid: i32, listener: OwnedFd) -> Result<()> {
+/// Sends the agent that the filter's plan names one message with the fd: the first of `fds`.
+pub fn send(
+    filter: Option<&SeccompPlan>,
+    record: &Record,
+    pid: i32,
+    listener: OwnedFd,
+) -> Result<()> {
+    let agent = filter.and_then(|filter| filter.listener.as_ref());
+    let agent = agent.ok_or_else(|| Error::new("a seccomp listener that nobody asked for"))?;
     let state = serde_json::json!({
         "ociVersion": record.oci_version,
         "fds": [SECCOMP_FD],
