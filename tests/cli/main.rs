@@ -5,6 +5,7 @@ mod support;
 
 mod bad_ids;
 mod create;
+mod debian;
 mod delete;
 mod events;
 mod exec;
@@ -32,6 +33,7 @@ fn main() -> std::process::ExitCode {
         &[
             ("bad_ids", bad_ids::CASES),
             ("create", create::CASES),
+            ("debian", debian::CASES),
             ("delete", delete::CASES),
             ("events", events::CASES),
             ("exec", exec::CASES),

@@ -9,6 +9,7 @@
 
 pub mod bundle;
 pub mod container;
+pub mod debian;
 pub mod differences;
 pub mod harness;
 pub mod host;
