@@ -22,8 +22,13 @@ pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let name = argument::positional(matches, "shell").unwrap_or_default();
     let shell = Shell::from_str(&name, true)
         .map_err(|_| Error::new(format!("completion: unknown shell {name:?}")))?;
+    print(&String::from_utf8_lossy(&script(shell)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The script for one shell.
+pub fn script(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut help::whole_tree(), "crun-lite", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
-    Ok(ExitCode::SUCCESS)
+    script
 }

@@ -14,6 +14,7 @@ mod features;
 mod globals;
 mod help;
 mod image;
+mod install;
 mod kill;
 mod list;
 mod log;
@@ -85,6 +86,7 @@ const VERBS: &[Verb] = &[
     },
     verb!(features),
     verb!(image),
+    verb!(install),
     verb!(kill),
     verb!(list),
     verb!(man),

@@ -13,6 +13,7 @@ mod exec_process;
 mod features;
 mod global;
 mod hooks;
+mod install;
 mod kill;
 mod lifecycle;
 mod list;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
             ("features", features::CASES),
             ("global", global::CASES),
             ("hooks", hooks::CASES),
+            ("install", install::CASES),
             ("kill", kill::CASES),
             ("lifecycle", lifecycle::CASES),
             ("list", list::CASES),
