@@ -1,6 +1,6 @@
 //! containerd by `ctr`: the shim's own calls, without an engine's additions.
 
-use super::machine::demand;
+use super::machine::{demand, demand_within};
 use super::support::{Sandbox, cases};
 
 cases![
@@ -11,6 +11,8 @@ cases![
     exec_errors,
     pause,
     metrics,
+    events,
+    mount_source_missing,
     command_errors,
     working_directory,
     privileged,
@@ -33,6 +35,11 @@ fn prints(script: &str, expected: &str) {
     demand(PROLOGUE, script, expected);
 }
 
+#[track_caller]
+fn prints_within(seconds: u32, script: &str, expected: &str) {
+    demand_within(seconds, PROLOGUE, script, expected);
+}
+
 fn run(_: &Sandbox) {
     prints("run --rm $I @N echo hi", "hi");
 }
@@ -43,7 +50,7 @@ fn exit_code(_: &Sandbox) {
 
 fn terminal(_: &Sandbox) {
     prints(
-        "script -qec \"ctr run --runc-binary @RT --rm -t $I @N tty\" /dev/null",
+        "script -qec \"ctr run --runc-binary @RT --rm -t $I @N tty\" /dev/null < <(sleep 9)",
         "~/dev/pts/0",
     );
 }
@@ -73,6 +80,20 @@ fn metrics(_: &Sandbox) {
     prints(
         "detach; ctr task metrics @N | grep -c -E '^(memory.usage_in_bytes|cpuacct.usage|pids.current) '; ctr task ps @N | grep -c '^[0-9]'; gone",
         "3\n1",
+    );
+}
+
+fn events(_: &Sandbox) {
+    prints(
+        "timeout 4 ctr events >/run/@N.events & sleep 1; run --rm $I @N sh -c 'exit 3'; wait; grep -F @N /run/@N.events | grep -o '/tasks/[a-z]*'; grep -c '\"exit_status\":3' /run/@N.events",
+        "/tasks/create\n/tasks/start\n/tasks/exit\n/tasks/delete\n2",
+    );
+}
+
+fn mount_source_missing(_: &Sandbox) {
+    prints(
+        "run --rm --mount type=bind,src=/not/there,dst=/x,options=rbind $I @N true 2>&1 | grep -o '/not/there.*no such file or directory'",
+        "~no such file or directory",
     );
 }
 
@@ -128,15 +149,17 @@ fn memory_limit(_: &Sandbox) {
 }
 
 fn many_in_a_row(_: &Sandbox) {
-    prints(
-        "for i in $(seq 20); do run --rm $I @N true || echo failed; done; ctr container ls -q | grep -c '^@N'",
+    prints_within(
+        120,
+        "for i in $(seq 100); do run --rm $I @N true || echo failed; done; ctr container ls -q | grep -c '^@N'",
         "0",
     );
 }
 
 fn many_at_once(_: &Sandbox) {
-    prints(
-        "for i in $(seq 12); do run --rm $I @N-$i true || echo failed $i & done; wait; ctr container ls -q | grep -c '^@N-'",
+    prints_within(
+        120,
+        "for i in $(seq 50); do run --rm $I @N-$i true || echo failed $i & done; wait; ctr container ls -q | grep -c '^@N-'",
         "0",
     );
 }

@@ -21,6 +21,11 @@ cases![
     read_only,
     tmpfs,
     volumes,
+    mounts_with_propagation,
+    rename,
+    exec_on_a_terminal,
+    follow_logs,
+    stop_signal_and_timeout,
     device,
     ulimit,
     sysctl,
@@ -60,7 +65,7 @@ fn run(_: &Sandbox) {
 
 fn terminal(_: &Sandbox) {
     prints(
-        "run -t bb tty; script -qec \"docker run --runtime $RT --rm -it --network none bb tty\" /dev/null",
+        "run -t bb tty; script -qec \"docker run --runtime $RT --rm -it --network none bb tty\" /dev/null < <(sleep 9)",
         "/dev/pts/0\n~/dev/pts/0",
     );
 }
@@ -165,6 +170,42 @@ fn volumes(_: &Sandbox) {
     prints(
         "mkdir -p /run/@N; echo v >/run/@N/f; run -v /run/@N:/v:ro bb sh -c 'cat /v/f; touch /v/x 2>&1'; run -v @Nvol:/etc bb cat /etc/plain; docker volume rm @Nvol >/dev/null",
         "v\ntouch: /v/x: Read-only file system\nplain",
+    );
+}
+
+// The machine's mounts are private but one: what is mounted there later is seen in a container that receives.
+fn mounts_with_propagation(_: &Sandbox) {
+    prints(
+        "mkdir -p /run/@N; mount -t tmpfs none /run/@N; mount --make-shared /run/@N; mkdir /run/@N/in; for p in rslave rprivate; do on -d --name @N$p --network none --mount type=bind,source=/run/@N,target=/v,bind-propagation=$p bb sleep 1000 >/dev/null; done; mount -t tmpfs none /run/@N/in; touch /run/@N/in/new; for p in rslave rprivate; do docker exec @N$p ls /v/in; docker exec @N$p grep -c ' /v.*master:' /proc/self/mountinfo; docker rm -f @N$p >/dev/null; done; umount -l /run/@N",
+        "new\n2\n0",
+    );
+}
+
+fn rename(_: &Sandbox) {
+    prints(
+        "detach bb sleep 1000; docker rename @N @Nnew; docker exec @Nnew echo in; docker rename @Nnew @N; docker stop -t 0 @N >/dev/null; show '{{.Name}} {{.State.Status}}'",
+        "in\n~/case\n",
+    );
+}
+
+fn exec_on_a_terminal(_: &Sandbox) {
+    prints(
+        "detach bb sleep 1000; script -qec \"stty rows 33 cols 99; docker exec -it @N sh -c 'tty; sleep 0.3; stty size'\" /dev/null < <(sleep 9)",
+        "/dev/pts/0\n33 99",
+    );
+}
+
+fn follow_logs(_: &Sandbox) {
+    prints(
+        "detach bb sh -c 'for i in 1 2 3; do echo $i; sleep 0.3; done'; docker logs -f @N",
+        "1\n2\n3",
+    );
+}
+
+fn stop_signal_and_timeout(_: &Sandbox) {
+    prints(
+        "detach --stop-signal USR2 bb sh -c 'trap \"exit 8\" USR2; while true; do sleep 0.1; done'; sleep 0.5; docker stop @N >/dev/null; show '{{.State.ExitCode}}'; docker rm @N >/dev/null; detach bb sh -c 'trap : TERM; while true; do sleep 0.1; done'; sleep 0.5; docker stop -t 1 @N >/dev/null; show '{{.State.ExitCode}}'",
+        "8\n137",
     );
 }
 

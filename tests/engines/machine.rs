@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 
 use super::support::{rootfs, runtime, skip};
 
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 11] = [
     "containerd",
     "ctr",
     "dockerd",
     "docker",
+    "docker-compose",
+    "protoc",
     "podman",
     "conmon",
     "buildah",
@@ -44,28 +46,45 @@ struct Words {
     port: usize,
 }
 
+/// How long a script may take.
+const USUAL_SECONDS: u32 = 60;
+
 /// Demands that a script prints `expected` with crun-lite; is ignored where runc doesn't print it either.
 ///
-/// `@RT` is the runtime's path, `@N` a name of the case's own, `@P` a port of its own, `@W` the machine's directory.
+/// `@RT` is the runtime's path, `@N` a name of the case's own, `@P` a port of its own, `@W` the machine's directory,
+/// `@S` the directory of these sources, `@D` the one of the configuration snippets. `$RUNTIME` is `@RT`.
 #[track_caller]
 pub fn demand(prologue: &str, script: &str, expected: &str) {
+    demand_within(USUAL_SECONDS, prologue, script, expected);
+}
+
+/// The same for a script that takes longer.
+#[track_caller]
+pub fn demand_within(seconds: u32, prologue: &str, script: &str, expected: &str) {
     let (first_process, work) = running();
     let ours = work.join("bin/crun-lite").to_string_lossy().into_owned();
-    let printed = print(first_process, &work, prologue, script, ours);
+    let print = |runtime| print(first_process, &work, seconds, prologue, script, runtime);
+    let printed = print(ours);
     if matches(&printed, expected) {
         return;
     }
-    let peer = print(
-        first_process,
-        &work,
-        prologue,
-        script,
-        "/usr/sbin/runc".to_owned(),
-    );
+    let peer = print("/usr/sbin/runc".to_owned());
     if !matches(&peer, expected) && without_names(&peer) == without_names(&printed) {
         skip(format!("runc can't here either: {peer:?}"));
     }
     panic!("{script}\nexpected: {expected}\n--- crun-lite\n{printed}\n--- runc\n{peer}");
+}
+
+/// The same for what only crun-lite has.
+#[track_caller]
+pub fn demand_ours(prologue: &str, script: &str, expected: &str) {
+    let (first_process, work) = running();
+    let ours = work.join("bin/crun-lite").to_string_lossy().into_owned();
+    let printed = print(first_process, &work, USUAL_SECONDS, prologue, script, ours);
+    assert!(
+        matches(&printed, expected),
+        "{script}\nexpected: {expected}\n--- crun-lite\n{printed}"
+    );
 }
 
 /// Line by line; a line of `expected` that starts with `~` must be contained in the line.
@@ -95,20 +114,29 @@ fn without_names(text: &str) -> String {
     text.chars().filter(|c| !c.is_ascii_hexdigit()).collect()
 }
 
-fn print(first_process: i32, work: &Path, prologue: &str, script: &str, runtime: String) -> String {
+fn print(
+    first_process: i32,
+    work: &Path,
+    seconds: u32,
+    prologue: &str,
+    script: &str,
+    runtime: String,
+) -> String {
     let number = NAMES.fetch_add(1, Ordering::Relaxed);
     let words = Words {
         runtime,
         name: format!("case{number}"),
         port: 8000 + number,
     };
-    let text = format!("{prologue}\n{{ {script}\n}} 2>&1 </dev/null")
+    let text = format!("export RUNTIME=@RT\n{prologue}\n{{ {script}\n}} 2>&1 </dev/null")
+        .replace("@S", &source("").to_string_lossy())
+        .replace("@D", &source("../../docs/engines").to_string_lossy())
         .replace("@RT", &words.runtime)
         .replace("@N", &words.name)
         .replace("@P", &words.port.to_string())
         .replace("@W", &work.to_string_lossy());
     let output = Command::new("timeout")
-        .arg("60")
+        .arg(seconds.to_string())
         .args(["nsenter", "-t", &first_process.to_string()])
         .args(["-m", "-n", "-p", "-i", "-u", "-C", "--"])
         .arg(source("enter.sh"))
@@ -212,7 +240,7 @@ fn wrapper(work: &Path) -> String {
     )
 }
 
-/// `root.tar` for Docker and Podman, `image.tar` (an OCI layout) for containerd.
+/// `root.tar` for Docker and Podman, `image.tar` (an OCI layout) for containerd, with `pause` for pods.
 fn make_images(work: &Path) {
     let root = work.join("root");
     rootfs::make(&root);
@@ -220,6 +248,7 @@ fn make_images(work: &Path) {
     let script = "tar -C root -cf root.tar . && umoci init --layout layout && umoci new --image layout:bb && \
         umoci unpack --image layout:bb bundle && cp -a root/. bundle/rootfs/ && umoci repack --image layout:bb bundle && \
         umoci config --image layout:bb --config.cmd sh --config.env PATH=/bin:/sbin:/usr/bin:/usr/sbin && \
+        umoci config --image layout:bb --tag pause --config.cmd sleep --config.cmd 100000 && \
         tar -C layout -cf image.tar . && rm -rf bundle layout root";
     let output = Command::new("sh")
         .args(["-c", script])

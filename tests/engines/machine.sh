@@ -47,16 +47,24 @@ mkdir -p "$WORK/state/docker" "$WORK/state/containerd"
 ip link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward
 
-# An ordinary user with subordinate ids, who exists only here.
-for file in passwd group subuid subgid; do
-  cp "/etc/$file" "$WORK/state/$file"
+# What is written to these stays in the machine.
+for directory in /etc /usr/local /var/lib; do
+  layer=$WORK/state/layers$directory
+  mkdir -p "$layer/upper" "$layer/work"
+  mount -t overlay -o "lowerdir=$directory,upperdir=$layer/upper,workdir=$layer/work" overlay "$directory"
 done
-echo 'sailor:x:4321:4321::/run/user/4321/home:/bin/sh' >>"$WORK/state/passwd"
-echo 'sailor:x:4321:' >>"$WORK/state/group"
-for file in subuid subgid; do echo 'sailor:700000:65536' >>"$WORK/state/$file"; done
-for file in passwd group subuid subgid; do mount --bind "$WORK/state/$file" "/etc/$file"; done
+
+# An ordinary user with subordinate ids.
+echo 'sailor:x:4321:4321::/run/user/4321/home:/bin/sh' >>/etc/passwd
+echo 'sailor:x:4321:' >>/etc/group
+# Whose ids Podman's `--userns auto` shares out.
+for file in subuid subgid; do echo 'containers:1000000:1000000' >>"/etc/$file"; done
+for file in subuid subgid; do echo 'sailor:700000:65536' >>"/etc/$file"; done
 mkdir -p /run/user/4321/home
 chown -R 4321:4321 /run/user/4321
+
+# As an operator does it.
+"$WORK/bin/runtime" install >"$WORK/install.log"
 
 cat >/run/containerd.toml <<END
 version = 2

@@ -1,4 +1,5 @@
-//! The engines of Debian 12 with crun-lite plugged in: containerd, Docker, Podman and Buildah, in a private machine.
+//! The engines of Debian 12 with crun-lite plugged in: containerd and its CRI plugin, Docker, Compose, Swarm,
+//! Podman and Buildah, in a private machine.
 //!
 //! A case is a shell script for the engine and what it must print. When ours prints something else, the same script
 //! runs with runc: where that doesn't print it either, this machine can't show it and the case is ignored, with runc's
@@ -7,11 +8,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compose;
 mod containerd;
+mod cri;
 mod docker;
 mod machine;
 mod podman;
+mod restarts;
 mod rootless;
+mod snippets;
+mod swarm;
 
 fn main() -> std::process::ExitCode {
     let suite: &[(&str, &[support::Case])] = &[
@@ -19,6 +25,11 @@ fn main() -> std::process::ExitCode {
         ("docker", docker::CASES),
         ("podman", podman::CASES),
         ("rootless", rootless::CASES),
+        ("swarm", swarm::CASES),
+        ("restarts", restarts::CASES),
+        ("cri", cri::CASES),
+        ("snippets", snippets::CASES),
+        ("compose", compose::CASES),
     ];
     let code = support::harness::main("engines", suite);
     machine::stop();

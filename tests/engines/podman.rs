@@ -14,6 +14,7 @@ cases![
     no_cgroups_by_name,
     privileged,
     user_namespace,
+    user_namespace_chosen_by_podman,
     read_only,
     command_errors,
     sysctl,
@@ -116,6 +117,13 @@ fn user_namespace(_: &Sandbox) {
     prints(
         "run --uidmap 0:100000:1000 --gidmap 0:100000:1000 $I cat /proc/self/uid_map | xargs",
         "0 100000 1000",
+    );
+}
+
+fn user_namespace_chosen_by_podman(_: &Sandbox) {
+    prints(
+        "for n in 1 2; do p run -d --userns auto:size=3000 --network none $I >>$D/ids; done; for id in $(cat $D/ids); do p exec $id cat /proc/self/uid_map | xargs; p exec $id id -u; done | sort",
+        "0\n0\n0 1000000 3000\n0 1003000 3000",
     );
 }
 
