@@ -188,6 +188,12 @@ fn enable_controllers(level: &Path, required: &[String], wanted: &[String]) -> R
         .iter()
         .filter(|c| has(&offered, c) && !has(&enabled, c));
     let lacking: Vec<&String> = lacking.collect();
+    if !lacking.is_empty() && holds_processes(level) {
+        // KERNEL: of such a cgroup the kernel takes the threaded controllers, and children then can't be containers.
+        let refused = std::io::Error::from_raw_os_error(Errno::EBUSY as i32);
+        let needed = lacking.iter().find(|c| required.contains(c));
+        return needed.map_or(Ok(()), |needed| Err(not_enabled(level, needed, &refused)));
+    }
     let file = level.join("cgroup.subtree_control");
     let all: Vec<String> = lacking.iter().map(|c| format!("+{c}")).collect();
     if all.is_empty() || std::fs::write(&file, all.join(" ")).is_ok() {
@@ -202,6 +208,13 @@ fn enable_controllers(level: &Path, required: &[String], wanted: &[String]) -> R
         }
     }
     Ok(())
+}
+
+/// The root of the hierarchy, the only cgroup without a type, may give controllers all the same.
+fn holds_processes(level: &Path) -> bool {
+    let occupied = |text: String| !text.is_empty();
+    level.join("cgroup.type").exists()
+        && std::fs::read_to_string(level.join("cgroup.procs")).is_ok_and(occupied)
 }
 
 fn not_enabled(level: &Path, controller: &str, error: &std::io::Error) -> Error {
@@ -225,6 +238,17 @@ fn not_enabled(level: &Path, controller: &str, error: &std::io::Error) -> Error 
 /// Somebody else's processes must not be limited, frozen or killed with the container.
 fn refuse_if_in_use(directory: &Directory, record: &DirectoryRecord) -> Result<()> {
     let path = directory.path().display();
+    let kind = match record.v2 {
+        true => directory.read_present("cgroup.type")?.unwrap_or_default(),
+        false => String::new(),
+    };
+    if kind.contains("threaded") || kind.contains("invalid") {
+        return Err(Error::new(format!(
+            "container's cgroup is of type {:?}: {path}",
+            kind.trim()
+        ))
+        .hint("threaded cgroups hold threads of one program; name another in linux.cgroupsPath"));
+    }
     let count = pids::below(directory.path())?.len();
     if count > 0 {
         return Err(Error::new(format!(

@@ -18,7 +18,7 @@ mod update;
 pub use create::{create, survey};
 pub use destroy::destroy;
 pub use freezer::{FreezerState, freeze, freezer_state, signal_all, thaw};
-pub use oom::{OomNews, OomWatch, oom_kills};
+pub use oom::{OomNews, OomReport, OomWatch, oom_report};
 pub use pids::pids;
 pub use stats::{NetworkInterface, Stats, stats};
 pub use systemd::{ScopeRecord, create_scope};
@@ -145,15 +145,6 @@ impl Cgroup {
     pub fn clone_into_fd(&self) -> Option<BorrowedFd<'_>> {
         let unified = self.each().find(|(record, _)| record.v2);
         unified.map(|(_, directory)| directory.as_fd())
-    }
-
-    /// Like [`Cgroup::join_fds`] for the unified hierarchy, where the kernel has no `CLONE_INTO_CGROUP`.
-    /// KERNEL(<5.7): the write takes the global lock and may wait for RCU.
-    pub fn unified_join_fd(&self) -> Result<Option<OwnedFd>> {
-        let unified = self.each().find(|(record, _)| record.v2);
-        unified
-            .map(|(_, directory)| directory.open_file("cgroup.procs", OFlag::O_WRONLY))
-            .transpose()
     }
 
     fn each(&self) -> impl Iterator<Item = (&DirectoryRecord, &Directory)> {

@@ -6,6 +6,7 @@ use crate::error::{Context, Error, Result};
 use nix::fcntl::OFlag;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use serde::Serialize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// A watch; its fd is readable when something may have happened.
@@ -95,12 +96,36 @@ impl OomWatch {
     }
 }
 
-/// How often the out-of-memory killer has struck in the container's cgroup.
-pub fn oom_kills(record: &CgroupRecord) -> u64 {
-    let directory = record
-        .of("memory")
-        .and_then(|d| Directory::open(d.path()).ok());
-    directory.map_or(0, |directory| kills(&directory))
+/// What the out-of-memory killer did to a container, and how much memory was in play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OomReport {
+    /// Processes killed.
+    pub kills: u64,
+    /// The container's limit in bytes; `None` where it had none and the host, or a cgroup above, ran out.
+    pub limit_bytes: Option<u64>,
+    /// The most it ever used. KERNEL(5.19) on v2.
+    pub peak_bytes: Option<u64>,
+}
+
+/// `None` where the out-of-memory killer spared the container, or its cgroup is gone.
+pub fn oom_report(record: &CgroupRecord) -> Option<OomReport> {
+    /// v1's "no limit" is the largest page-aligned number.
+    const V1_UNLIMITED: u64 = i64::MAX as u64 & !0xfff;
+    let directory = Directory::open(record.of("memory")?.path()).ok()?;
+    let kills = Some(kills(&directory)).filter(|kills| *kills > 0)?;
+    let number = |names: [&str; 2]| {
+        let text = names
+            .iter()
+            .find_map(|name| directory.read_present(name).ok()?)?;
+        text.trim().parse::<u64>().ok()
+    };
+    Some(OomReport {
+        kills,
+        limit_bytes: number(["memory.max", "memory.limit_in_bytes"])
+            .filter(|limit| *limit < V1_UNLIMITED),
+        peak_bytes: number(["memory.peak", "memory.max_usage_in_bytes"]),
+    })
 }
 
 /// v2 keeps the count in `memory.events`, v1 (4.13) in `memory.oom_control`.

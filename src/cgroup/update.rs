@@ -1,10 +1,12 @@
 //! Changing a running container's limits: all of a plan, or none of it.
 //!
 //! What a file said before is kept, and written back when a later write fails. A v2 memory limit below what is in use
-//! would kill: the kernel is asked to reclaim first, and the update is refused where that does not help.
+//! would kill: the container stands still while the kernel is asked to reclaim, and the update is refused where that
+//! does not help.
 
 use super::create::apply;
 use super::directory::Directory;
+use super::freezer::{FreezerState, freeze, freezer_state, thaw};
 use super::{CgroupRecord, devices};
 use crate::error::{Error, Result};
 use crate::plan::cgroup::{FileWrite, UpdatePlan, Write};
@@ -22,7 +24,7 @@ pub fn update(record: &CgroupRecord, plan: &UpdatePlan) -> Result<Vec<String>> {
     }
     let result = (|| {
         for (directory, (_, write)) in opened.iter().zip(&plan.writes) {
-            make_room(directory, write, plan)?;
+            let _stopped = make_room(record, directory, write, plan)?;
             let before: Vec<_> = files(write).filter_map(|f| undo_of(directory, f)).collect();
             apply(directory, write, &mut warnings).map_err(|e| explain(directory, write, e))?;
             done.extend(before.into_iter().map(|undo| (directory, undo)));
@@ -109,35 +111,69 @@ fn explain(directory: &Directory, write: &Write, error: Error) -> Error {
     }
 }
 
-/// KERNEL: lowering `memory.max` below the use kills. `memory.high` only reclaims, so it goes ahead.
-fn make_room(directory: &Directory, write: &Write, plan: &UpdatePlan) -> Result<()> {
+/// Processes that stand still while their memory limit is lowered; they go on when this is dropped.
+struct Stopped<'r>(Option<&'r CgroupRecord>);
+
+impl<'r> Stopped<'r> {
+    /// A paused container stays paused. One that can't be stopped in time is not worth failing for: `memory.high` keeps
+    /// it from growing meanwhile.
+    fn stop(record: &'r CgroupRecord) -> Stopped<'r> {
+        let running = freezer_state(record) == FreezerState::Thawed;
+        Stopped(Some(record).filter(|record| running && freeze(record).is_ok()))
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        if let Some(record) = self.0 {
+            let _ = thaw(record);
+        }
+    }
+}
+
+/// KERNEL: lowering `memory.max` below the use kills. So nothing in the container runs from before the kernel is asked
+/// to reclaim until the new limit stands, which the caller sees to by keeping what this returns.
+fn make_room<'r>(
+    record: &'r CgroupRecord,
+    directory: &Directory,
+    write: &Write,
+    plan: &UpdatePlan,
+) -> Result<Stopped<'r>> {
     let Some(limit) = plan.memory_limit else {
-        return Ok(());
+        return Ok(Stopped(None));
     };
     let current = || number(directory, "memory.current").unwrap_or(0);
-    if !files(write).any(|f| f.file == "memory.max") || current() <= limit {
-        return Ok(());
+    let lowered = number(directory, "memory.max").is_none_or(|present| limit < present);
+    // A container close below the limit may grow over it before it stands.
+    if !files(write).any(|f| f.file == "memory.max") || !lowered || current() <= limit / 2 {
+        return Ok(Stopped(None));
     }
     let in_use = current();
-    if !plan.check_before_update {
-        let high = directory.read("memory.high")?;
-        directory.set("memory.high", &limit.to_string())?;
-        for _ in 0..RECLAIM_ATTEMPTS {
-            let excess = current().saturating_sub(limit);
-            if excess == 0 {
-                break;
-            }
-            // KERNEL(5.19). EAGAIN: less was reclaimed than asked for; what counts is the use.
-            let _ = directory.write("memory.reclaim", &excess.to_string());
-        }
-        let _ = directory.write("memory.high", high.trim());
+    let stopped = Stopped::stop(record);
+    if !plan.check_before_update && current() > limit {
+        reclaim(directory, limit, &current)?;
     }
     match current() <= limit {
-        true => Ok(()),
+        true => Ok(stopped),
         false => Err(Error::new(format!(
             "memory limit {limit} is below what the container uses: {in_use} bytes, {} after reclaim",
             current()
         ))
         .hint("free memory in the container first; a lower limit now would kill it")),
     }
+}
+
+/// `memory.high` only reclaims, at once and whenever something is added.
+fn reclaim(directory: &Directory, limit: u64, current: &dyn Fn() -> u64) -> Result<()> {
+    let high = directory.read("memory.high")?;
+    directory.set("memory.high", &limit.to_string())?;
+    for _ in 0..RECLAIM_ATTEMPTS {
+        let excess = current().saturating_sub(limit);
+        if excess == 0 {
+            break;
+        }
+        // KERNEL(5.19). EAGAIN: less was reclaimed than asked for; what counts is the use.
+        let _ = directory.write("memory.reclaim", &excess.to_string());
+    }
+    directory.set("memory.high", high.trim())
 }

@@ -39,7 +39,9 @@ pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
         interval.unwrap_or(DEFAULT_INTERVAL),
         &mut |event| match event {
             Event::Stats(stats) => print_stats(&id, &stats),
-            Event::Oom => print(&line(&json!({"type": "oom", "id": id.as_str()}))),
+            Event::Oom(so_far) => print(&line(
+                &json!({"type": "oom", "id": id.as_str(), "data": so_far}),
+            )),
         },
     )?;
     Ok(ExitCode::SUCCESS)

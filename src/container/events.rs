@@ -2,6 +2,7 @@
 
 use super::status::is_alive;
 use super::{Globals, Id, Record, StateDir, Status};
+pub use crate::cgroup::OomReport;
 pub use crate::cgroup::Stats;
 use crate::cgroup::{self, NetworkInterface, OomNews, OomWatch};
 use crate::error::{Context, Error, Result};
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant};
 pub enum Event {
     /// The interval has passed.
     Stats(Box<Stats>),
-    /// The kernel ended a process for want of memory.
-    Oom,
+    /// The kernel ended a process for want of memory; the totals so far, where it still tells.
+    Oom(Option<OomReport>),
 }
 
 /// What the container uses now.
@@ -50,7 +51,10 @@ pub fn watch(
             Woken::Ended => return Ok(()),
             Woken::Due => {}
             Woken::Oom => match oom.as_mut().map(OomWatch::news).transpose()? {
-                Some(OomNews::Kills(count)) => (0..count).try_for_each(|_| report(Event::Oom))?,
+                Some(OomNews::Kills(count)) => {
+                    let so_far = cgroup::oom_report(&record.cgroup);
+                    (0..count).try_for_each(|_| report(Event::Oom(so_far)))?;
+                }
                 Some(OomNews::CgroupGone) | None => return Ok(()),
             },
         }

@@ -1,6 +1,7 @@
 //! What others are told of a container: the state JSON of `state`, `list` and hooks, with runc's keys and crun's.
 
 use super::{Record, Status};
+use crate::cgroup::{self, OomReport};
 use crate::plan::Annotations;
 use serde::Serialize;
 use std::path::Path;
@@ -21,6 +22,9 @@ pub struct Report<'a> {
     owner: String,
     #[serde(rename = "systemd-scope", skip_serializing_if = "Option::is_none")]
     systemd_scope: Option<&'a str>,
+    /// Why it may have ended.
+    #[serde(rename = "outOfMemory", skip_serializing_if = "Option::is_none")]
+    out_of_memory: Option<OomReport>,
 }
 
 impl<'a> Report<'a> {
@@ -41,6 +45,9 @@ impl<'a> Report<'a> {
                 .scope
                 .as_ref()
                 .map(|scope| scope.unit.as_str()),
+            out_of_memory: (status == Status::Stopped)
+                .then(|| cgroup::oom_report(&record.cgroup))
+                .flatten(),
         }
     }
 

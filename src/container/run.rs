@@ -60,10 +60,32 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
         master,
         notify,
     })?;
+    // What an out-of-memory kill leaves, of init or of what a shell there waited for.
+    if exit.code() == 128 + libc::SIGKILL {
+        tell_of_memory(options, &record);
+    }
     if !options.keep {
         delete_ended(globals, dir, &record, options)?;
     }
     Ok(exit.code())
+}
+
+/// The exit code doesn't tell this end from another kill. The container ran, so it is no failure of `run`'s own.
+fn tell_of_memory(options: &CreateOptions, record: &super::Record) {
+    let Some(oom) = crate::cgroup::oom_report(&record.cgroup) else {
+        return;
+    };
+    let bytes = |number: Option<u64>, none: &str| {
+        number.map_or_else(|| none.to_owned(), |number| format!("{number} bytes"))
+    };
+    log::error!(
+        "run {}: out of memory: the kernel killed {} of its processes (limit {}, peak use {}). \
+         Hint: raise linux.resources.memory.limit, or have the program use less",
+        options.id,
+        oom.kills,
+        bytes(oom.limit_bytes, "none of its own"),
+        bytes(oom.peak_bytes, "unknown"),
+    );
 }
 
 /// Another command may have deleted it in the meantime.

@@ -50,11 +50,17 @@ pub fn spawn(prepared: &mut Prepared<'_>, placement: &Placement<'_>) -> Result<N
     let (ours, theirs) = (open::own(ours), open::own(theirs));
     let (steps, trigger) = (&prepared.plan.steps, prepared.fault.trigger());
     prepared.fds.keep_only(steps, theirs.as_raw_fd(), trigger);
-    let offsets = &prepared.plan.time_offsets;
-    let made = match placement.join.is_empty() && offsets.is_empty() {
+    let is_direct = placement.join.is_empty() && prepared.plan.time_offsets.is_empty();
+    let mut made = match is_direct {
         true => direct(prepared, placement, theirs.as_raw_fd()),
-        false => from_borrowed_process(prepared, placement, theirs.as_raw_fd()),
+        false => from_borrowed_process(prepared, placement, theirs.as_raw_fd(), HAS_CLONE3),
     };
+    if made
+        .as_ref()
+        .is_err_and(|error| error.os() == Some(Errno::ENOSYS))
+    {
+        made = from_borrowed_process(prepared, placement, theirs.as_raw_fd(), !HAS_CLONE3);
+    }
     made.map(|(pid, pidfd)| NewProcess {
         pid,
         pidfd: open::own(pidfd),
@@ -80,11 +86,17 @@ fn direct(
 }
 
 fn explain(flags: u64, errno: Errno) -> Error {
-    let error = Error::errno(
-        format_args!("clone3 with flags {}", namespace_names(flags)),
-        errno,
-    );
+    let names = namespace_names(flags);
+    let names = if names.is_empty() { "none" } else { &names };
+    let error = Error::errno(format_args!("clone3 with new namespaces: {names}"), errno);
     match errno {
+        // KERNEL: CLONE_INTO_CGROUP of a cgroup that can't have processes.
+        Errno::EOPNOTSUPP => error.hint(
+            "its cgroup is below a threaded one, or below one that holds processes itself; name another in linux.cgroupsPath",
+        ),
+        Errno::EBUSY => error.hint(
+            "its cgroup gives controllers to cgroups below it, so it can't hold processes; name another in linux.cgroupsPath",
+        ),
         Errno::EPERM => {
             error.hint("without privileges a container needs a user namespace of its own")
         }
@@ -122,17 +134,57 @@ const JOIN_FAILED: i32 = 2;
 const UNSHARE_FAILED: i32 = 3;
 const OFFSETS_FAILED: i32 = 4;
 const CLONE_FAILED: i32 = 5;
+const CGROUP_FAILED: i32 = 6;
+
+/// Whether the kernel has clone3, and lets us have it.
+const HAS_CLONE3: bool = true;
+
+/// What the borrowed process does because the clone can't.
+struct Detour {
+    /// `cgroup.procs`, to write itself into; -1 where the child is cloned into its cgroup.
+    cgroup_procs: RawFd,
+    /// Makes the time namespace first.
+    unshare_time: bool,
+}
+
+impl Detour {
+    /// KERNEL: who has joined another user namespace may not clone into a cgroup that isn't that namespace's own.
+    fn of(prepared: &Prepared<'_>, placement: &Placement<'_>, has_clone3: bool) -> Result<Detour> {
+        let (user, time) = (libc::CLONE_NEWUSER as u64, libc::CLONE_NEWTIME as u64);
+        let joins_user = placement.join.iter().any(|join| join.flags & user != 0);
+        let writes = placement.into_cgroup.filter(|_| joins_user || !has_clone3);
+        let open = |directory: BorrowedFd<'_>| {
+            open::open_at(directory.as_raw_fd(), c"cgroup.procs", libc::O_WRONLY, 0)
+                .context("open cgroup.procs of the container's cgroup")
+        };
+        let made_without = !has_clone3 && prepared.plan.new_namespaces & time != 0;
+        Ok(Detour {
+            cgroup_procs: writes.map_or(Ok(-1), open)?,
+            unshare_time: made_without || !prepared.plan.time_offsets.is_empty(),
+        })
+    }
+}
+
+impl Drop for Detour {
+    fn drop(&mut self) {
+        if self.cgroup_procs >= 0 {
+            open::close(self.cgroup_procs);
+        }
+    }
+}
 
 fn from_borrowed_process(
     prepared: &mut Prepared<'_>,
     placement: &Placement<'_>,
     theirs: RawFd,
+    has_clone3: bool,
 ) -> Result<(i32, RawFd)> {
     let time = libc::CLONE_NEWTIME as u64;
     let joins_time = placement.join.iter().any(|join| join.flags & time != 0);
-    let offsets = !prepared.plan.time_offsets.is_empty();
-    let answer = borrow_process(!joins_time && !offsets, &mut || {
-        place_and_fork(prepared, placement, theirs)
+    let detour = Detour::of(prepared, placement, has_clone3)?;
+    let share_memory = !joins_time && !detour.unshare_time;
+    let answer = borrow_process(share_memory, &mut || {
+        place_and_fork(prepared, placement, &detour, theirs)
     })
     .context("clone a process that joins namespaces")?;
     match answer {
@@ -146,6 +198,10 @@ fn from_borrowed_process(
         }
         [UNSHARE_FAILED, errno, _] => Err(Error::errno(
             "unshare the time namespace",
+            Errno::from_raw(errno),
+        )),
+        [CGROUP_FAILED, errno, _] => Err(Error::errno(
+            "write 0 to cgroup.procs of the container's cgroup",
             Errno::from_raw(errno),
         )),
         [OFFSETS_FAILED, errno, _] => {
@@ -163,12 +219,21 @@ fn from_borrowed_process(
 }
 
 /// Runs in the borrowed process: async-signal-safe.
-fn place_and_fork(prepared: &mut Prepared<'_>, placement: &Placement<'_>, theirs: RawFd) -> Answer {
+fn place_and_fork(
+    prepared: &mut Prepared<'_>,
+    placement: &Placement<'_>,
+    detour: &Detour,
+    theirs: RawFd,
+) -> Answer {
+    let enters = detour.cgroup_procs >= 0;
+    if enters && let Err(errno) = open::write_all(detour.cgroup_procs, b"0") {
+        return [CGROUP_FAILED, errno as i32, 0];
+    }
     if let Err((errno, index)) = join_all(&placement.join) {
         return [JOIN_FAILED, errno as i32, index as i32];
     }
     let mut flags = prepared.plan.new_namespaces;
-    if !prepared.plan.time_offsets.is_empty() {
+    if detour.unshare_time {
         // Rootless, the right to make a time namespace comes with the user namespace.
         let first = if unshare(libc::CLONE_NEWTIME as u64) == Err(Errno::EPERM) {
             flags & libc::CLONE_NEWUSER as u64
@@ -187,7 +252,7 @@ fn place_and_fork(prepared: &mut Prepared<'_>, placement: &Placement<'_>, theirs
     }
     let how = ForkFlags {
         flags: flags | libc::CLONE_PARENT as u64,
-        into_cgroup: placement.into_cgroup,
+        into_cgroup: placement.into_cgroup.filter(|_| !enters),
     };
     match fork_then(how, || child::run(prepared, theirs)) {
         Ok(Fork::Parent { pid, pidfd }) => [MADE, pid, pidfd],
@@ -214,6 +279,9 @@ fn join_all(joins: &[Join]) -> std::result::Result<(), (Errno, usize)> {
 }
 
 fn write_offsets(offsets: &str) -> crate::sys::Result<()> {
+    if offsets.is_empty() {
+        return Ok(());
+    }
     let file = open::open_at(
         libc::AT_FDCWD,
         c"/proc/self/timens_offsets",

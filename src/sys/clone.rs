@@ -25,6 +25,9 @@ struct CloneArgs {
 /// Start in the cgroup2 directory of `clone_args.cgroup`. KERNEL(5.7).
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
+/// What clone(2) takes: its last eight bits are the exit signal, among them clone3's `CLONE_NEWTIME`.
+const CLONE_FLAGS: u64 = 0xffff_ff00;
+
 /// Which side of a [`fork`] the caller finds itself on.
 pub enum Fork {
     /// The new process: it may only call async-signal-safe functions until `execve` or `_exit`.
@@ -47,7 +50,8 @@ pub struct ForkFlags<'a> {
     pub into_cgroup: Option<BorrowedFd<'a>>,
 }
 
-/// clone3(2) with the semantics of fork(2): the child has a copy of the memory. KERNEL(5.3); before, clone(2).
+/// clone3(2) with the semantics of fork(2): the child has a copy of the memory. KERNEL(5.3); before, clone(2), and ENOSYS
+/// for what only clone3 can do: a cgroup to start in, a new time namespace.
 ///
 /// # Safety
 /// In the child only async-signal-safe functions may be called: a lock that another thread of the parent held at this
@@ -78,7 +82,7 @@ pub unsafe fn fork(how: ForkFlags<'_>) -> Result<Fork> {
             pidfd,
         }),
         // SAFETY: as above.
-        Err(Errno::ENOSYS) if how.into_cgroup.is_none() => unsafe {
+        Err(Errno::ENOSYS) if args.flags & !CLONE_FLAGS == 0 => unsafe {
             fork_by_clone(args.flags, args.exit_signal)
         },
         Err(errno) => Err(errno),

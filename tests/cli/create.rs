@@ -205,7 +205,8 @@ fn fill_cgroup(cgroups_path: &str, pid: i32) {
                 .unwrap_or_default();
             fs::write(directory.join(file), above).ok();
         };
-        if directory.join("cpuset.cpus").exists() {
+        // On v1 only: v2's are empty for "as above", and the root has none.
+        if hierarchy.join("cpuset.cpus").exists() {
             let top = hierarchy.join("cpuset.cpus");
             for file in ["cpuset.cpus", "cpuset.mems"] {
                 let parent = directory

@@ -1,6 +1,6 @@
 //! User namespaces with id maps, and idmapped mounts.
 
-use crate::support::{Bundle, Sandbox, cases, json, sandbox};
+use crate::support::{Bundle, Sandbox, cases, host, json, sandbox, skip};
 
 cases![
     maps_root,
@@ -146,12 +146,18 @@ fn idmapped_bind_with_several_ranges(t: &Sandbox) {
 }
 
 fn idmapped_tmpfs(t: &Sandbox) {
+    if !host::has_linux(6, 3) {
+        skip("this kernel's tmpfs has no id mappings");
+    }
     let ranges = json!([{"containerID": 0, "hostID": 900, "size": 10}]);
     let bundle = idmapped(t.bundle(), "tmpfs", "tmpfs", &["idmap"], &ranges);
     assert_eq!(t.sh(bundle, "stat -c %u /mnt"), "900");
 }
 
 fn ridmap_reaches_submounts(t: &Sandbox) {
+    if !host::has_linux(6, 3) {
+        skip("this kernel's tmpfs has no id mappings");
+    }
     let top = sandbox::HostMount::tmpfs(t, nix::mount::MsFlags::empty());
     std::fs::create_dir(format!("{}/sub", top.path())).expect("create a directory");
     let below =

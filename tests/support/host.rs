@@ -32,6 +32,20 @@ pub fn v1_hierarchy(controller: &str) -> Option<PathBuf> {
     })
 }
 
+/// Whether cgroup v2 is all that this host has.
+pub fn is_pure_v2() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Whether the kernel is this release or a newer one.
+pub fn has_linux(major: u32, minor: u32) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+}
+
 /// A cgroup's directory in the v1 hierarchy of a controller; skips the case where there is none.
 pub fn v1_cgroup(controller: &str, cgroups_path: &str) -> PathBuf {
     let hierarchy = v1_hierarchy(controller)

@@ -1,0 +1,175 @@
+//! Freezing, killing, `exec --cgroup`, and a runtime inside a container of its own.
+
+use crate::support::{Sandbox, cases, host, json, sandbox};
+use crate::{directory, value};
+
+cases![
+    pause_freezes_everything,
+    kill_ends_a_frozen_container,
+    kill_uses_the_kernels_own,
+    exec_enters_a_cgroup_below,
+    exec_can_not_leave,
+    statistics_are_the_kernels,
+    a_runtime_inside_a_container,
+];
+
+fn pause_freezes_everything(t: &Sandbox) {
+    let container = t.start(&t.bundle().mount("/mnt", "tmpfs", "tmpfs", &[]).shell(
+        "(while :; do echo x >>/mnt/a; sleep 0.02; done) & while :; do echo x >>/mnt/b; sleep 0.02; done",
+    ));
+    container.pause().ok();
+    assert!(value(&container, "cgroup.events").contains("frozen 1"));
+    assert_eq!(container.status(), "paused");
+    let lines = || {
+        let root = format!("/proc/{}/root/mnt", container.pid());
+        ["a", "b"].map(|file| {
+            std::fs::read(format!("{root}/{file}"))
+                .unwrap_or_default()
+                .len()
+        })
+    };
+    let before = lines();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(lines(), before);
+    container.resume().ok();
+    sandbox::wait_for("both to go on", || {
+        lines().iter().zip(before).all(|(now, then)| *now > then)
+    });
+}
+
+fn kill_ends_a_frozen_container(t: &Sandbox) {
+    let container = t.running(t.bundle());
+    container.pause().ok();
+    container.kill("KILL").ok();
+    container.wait_stopped();
+}
+
+fn kill_uses_the_kernels_own(t: &Sandbox) {
+    let shared = t
+        .bundle()
+        .without_namespace("pid")
+        .shell("sleep 1000 & sleep 1000 & wait");
+    let container = t.start(&shared);
+    sandbox::wait_for("three processes", || {
+        host::pids_in_cgroup(container.bundle.cgroups_path()).len() == 3
+    });
+    let trace = t.new_path("trace");
+    let trace = trace.to_string_lossy();
+    let runtime = crate::support::runtime::path();
+    let root = t.root();
+    t.program(&[
+        "strace",
+        "-f",
+        "-o",
+        &trace,
+        &runtime.to_string_lossy(),
+        "--root",
+        &root.to_string_lossy(),
+        "kill",
+        &container.id,
+        "KILL",
+    ])
+    .output()
+    .ok();
+    assert!(sandbox::read(&*trace).contains("cgroup.kill"));
+    sandbox::wait_for("the end of all", || {
+        host::pids_in_cgroup(container.bundle.cgroups_path()).is_empty()
+    });
+}
+
+fn exec_enters_a_cgroup_below(t: &Sandbox) {
+    let container = t.running(t.bundle());
+    std::fs::create_dir(directory(&container).join("part")).expect("create a cgroup");
+    let seen = container
+        .exec_with(&["--cgroup", "part"], &["cat", "/proc/self/cgroup"])
+        .text();
+    assert_eq!(seen, format!("0::{}/part", container.bundle.cgroups_path()));
+    assert_eq!(
+        container.sh("cat /proc/self/cgroup"),
+        format!("0::{}", container.bundle.cgroups_path())
+    );
+}
+
+fn exec_can_not_leave(t: &Sandbox) {
+    let container = t.running(t.bundle());
+    for path in ["..", "../..", "part/../../.."] {
+        container.exec_with(&["--cgroup", path], &["true"]).fails();
+    }
+}
+
+fn statistics_are_the_kernels(t: &Sandbox) {
+    let container = t.running(
+        t.bundle()
+            .set("/linux/resources/memory", json!({"limit": 64 << 20})),
+    );
+    let text = container.invoke(&["events", "--stats"]).output().text();
+    let data = serde_json::from_str::<crate::support::Value>(&text).expect("JSON")["data"].clone();
+    assert_eq!(data["memory"]["usage"]["limit"], json!(64 << 20), "{data}");
+    assert!(
+        data["memory"]["usage"]["usage"].as_u64() > Some(0),
+        "{data}"
+    );
+    assert!(
+        data["memory"]["usage"]["max"].as_u64() > Some(0),
+        "memory.peak: {data}"
+    );
+    assert!(data["cpu"]["usage"]["total"].as_u64() > Some(0), "{data}");
+}
+
+/// The outer container has its own cgroup namespace with a writable mount; the inner runtime sees a host of its own.
+fn a_runtime_inside_a_container(t: &Sandbox) {
+    let inner = t
+        .bundle()
+        .set("/linux/cgroupsPath", json!("/inner"))
+        .namespace("cgroup")
+        .set("/linux/resources/pids", json!({"limit": 5}));
+    inner
+        .clone()
+        .shell("cat /sys/fs/cgroup/pids.max /proc/self/cgroup; sleep 1 & wait")
+        .write();
+    let script = "mkdir /sys/fs/cgroup/own && echo 0 >/sys/fs/cgroup/own/cgroup.procs && /crun-lite --root /run/c run --bundle /inner x";
+    let capabilities = [
+        "CAP_SYS_ADMIN",
+        "CAP_SYS_CHROOT",
+        "CAP_MKNOD",
+        "CAP_CHOWN",
+        "CAP_DAC_OVERRIDE",
+        "CAP_SETUID",
+        "CAP_SETGID",
+        "CAP_SETPCAP",
+        "CAP_KILL",
+        "CAP_AUDIT_WRITE",
+        "CAP_NET_BIND_SERVICE",
+        "CAP_NET_ADMIN",
+        "CAP_FOWNER",
+        "CAP_FSETID",
+        "CAP_BPF",
+        "CAP_SYS_PTRACE",
+        "CAP_DAC_READ_SEARCH",
+        "CAP_SYS_RESOURCE",
+    ];
+    let mut outer = t
+        .bundle()
+        .without_mount("/sys/fs/cgroup")
+        .mount(
+            "/sys/fs/cgroup",
+            "cgroup",
+            "cgroup",
+            &["nosuid", "noexec", "nodev", "rw"],
+        )
+        .mount("/run", "tmpfs", "tmpfs", &["nosuid"])
+        .mount("/inner", "bind", &inner.path.to_string_lossy(), &["rbind"])
+        .namespace("cgroup")
+        .capabilities(&capabilities)
+        .writable()
+        .set("/linux/maskedPaths", json!([]))
+        .set("/linux/readonlyPaths", json!([]))
+        .set("/process/noNewPrivileges", json!(false));
+    std::fs::copy(
+        crate::support::runtime::path(),
+        outer.rootfs().join("crun-lite"),
+    )
+    .expect("copy the runtime");
+    outer = outer.shell(script);
+    assert_eq!(t.run(&outer).text(), "5\n0::/");
+}
