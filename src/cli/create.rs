@@ -15,19 +15,23 @@ pub fn command() -> Command {
 
 /// What `create` and `run` have in common.
 pub fn arguments() -> Vec<Arg> {
+    let bundle = option(
+        "bundle",
+        "DIR",
+        "the bundle (default: the present directory)",
+    );
+    let config = option(
+        "config",
+        "FILE",
+        "the configuration, instead of the bundle's config.json",
+    );
+    let own = [bundle.short('b'), config.short('f')];
+    own.into_iter().chain(start_arguments()).collect()
+}
+
+/// What they have in common whatever the container is made from.
+pub fn start_arguments() -> Vec<Arg> {
     vec![
-        option(
-            "bundle",
-            "DIR",
-            "the bundle (default: the present directory)",
-        )
-        .short('b'),
-        option(
-            "config",
-            "FILE",
-            "the configuration, instead of the bundle's config.json",
-        )
-        .short('f'),
         option(
             "console-socket",
             "PATH",
@@ -52,8 +56,16 @@ pub fn arguments() -> Vec<Arg> {
 
 /// The options that [`arguments`] describes.
 pub fn options(matches: &ArgMatches, id: Id) -> Result<CreateOptions> {
+    let bundle = path(matches, "bundle").unwrap_or_else(|| ".".into());
     Ok(CreateOptions {
         config_file: path(matches, "config"),
+        ..start_options(matches, CreateOptions::new(id, bundle))?
+    })
+}
+
+/// The options that [`start_arguments`] describes, over `others`.
+pub fn start_options(matches: &ArgMatches, others: CreateOptions) -> Result<CreateOptions> {
+    Ok(CreateOptions {
         console_socket: path(matches, "console-socket"),
         pidfd_socket: path(matches, "pidfd-socket"),
         pid_file: path(matches, "pid-file"),
@@ -61,7 +73,7 @@ pub fn options(matches: &ArgMatches, id: Id) -> Result<CreateOptions> {
         no_new_keyring: matches.get_flag("no-new-keyring"),
         no_subreaper: matches.get_flag("no-subreaper"),
         preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
-        ..CreateOptions::new(id, path(matches, "bundle").unwrap_or_else(|| ".".into()))
+        ..others
     })
 }
 

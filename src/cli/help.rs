@@ -1,14 +1,32 @@
 //! `help`: the whole tree of commands, or one command's options.
 
-use super::{VERBS, find, globals, print};
+use super::{IMAGE_VERBS, VERBS, find, find_image_verb, globals, print};
 use crate::error::Result;
-use clap::Command;
+use clap::{Arg, Command};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Every command with every option, for help, completion and manual pages.
 pub fn whole_tree() -> Command {
-    globals::command().subcommands(VERBS.iter().map(|verb| (verb.command)()))
+    globals::command().subcommands(VERBS.iter().map(|verb| {
+        let command = (verb.command)();
+        match IMAGE_VERBS.iter().find(|other| other.name == verb.name) {
+            Some(other) => with_options_of(command, &(other.command)()),
+            None => command,
+        }
+    }))
+}
+
+fn with_options_of(command: Command, other: &Command) -> Command {
+    let own: Vec<String> = command
+        .get_arguments()
+        .map(|arg| arg.get_id().to_string())
+        .collect();
+    let more = other
+        .get_arguments()
+        .filter(|arg| arg.get_long().is_some() && !own.contains(&arg.get_id().to_string()));
+    let more: Vec<Arg> = more.cloned().collect();
+    command.args(more)
 }
 
 /// Prints the list of commands and the global options.
@@ -23,5 +41,9 @@ pub fn print_one(name: Option<&OsString>) -> Result<ExitCode, super::Failed> {
         return Ok(print_all()?);
     };
     print(&find(name)?.command().render_help().to_string())?;
+    if let Some(verb) = find_image_verb(name) {
+        let help = verb.command().render_help();
+        print(&format!("\nOf an image or a directory: {help}"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ mod features;
 mod globals;
 mod help;
 mod image;
+mod image_run;
 mod install;
 mod kill;
 mod list;
@@ -106,6 +107,25 @@ const VERBS: &[Verb] = &[
     verb!(update),
 ];
 
+/// The same subcommands of a container that is made from an image: with options of their own, which no command line of a
+/// bundle pays for.
+const IMAGE_VERBS: &[Verb] = &[
+    Verb {
+        name: "create",
+        command: image_run::create_command,
+        run: image_run::create,
+        stop: Stop::Before(0),
+        failure: FAILURE,
+    },
+    Verb {
+        name: "run",
+        command: image_run::run_command,
+        run: image_run::run,
+        stop: Stop::Before(0),
+        failure: FAILURE,
+    },
+];
+
 /// A failed command: what to say, and the exit code.
 struct Failed {
     error: Error,
@@ -156,7 +176,11 @@ fn dispatch(words: Vec<OsString>) -> Result<ExitCode, Failed> {
     if name == "help" {
         return help::print_one(rest.first());
     }
-    let verb = find(&name)?;
+    let of_image = image_run::is_meant(&rest).then(|| find_image_verb(&name));
+    let verb = match of_image.flatten() {
+        Some(verb) => verb,
+        None => find(&name)?,
+    };
     verb.call(&globals, rest)
 }
 
@@ -170,6 +194,10 @@ fn find(name: &OsString) -> Result<&'static Verb, Failed> {
             code: UNKNOWN_COMMAND,
         }
     })
+}
+
+fn find_image_verb(name: &OsString) -> Option<&'static Verb> {
+    IMAGE_VERBS.iter().find(|verb| name == verb.name)
 }
 
 impl Verb {

@@ -3,7 +3,7 @@
 use super::console::Console;
 use super::make::{AfterCreated, Making};
 use super::options::{CreateOptions, Globals};
-use super::own_binary;
+use super::{image, own_binary};
 use crate::error::{Context, Result};
 
 /// Everything but the user's process is done when this returns.
@@ -22,5 +22,8 @@ pub fn create(globals: &Globals, options: &CreateOptions) -> Result<()> {
         .leave_waiting()
         .context(format_args!("create {id}"))?;
     made.keep();
+    if let Some(image) = &options.image {
+        image::sweep(globals, &image.home);
+    }
     Ok(())
 }

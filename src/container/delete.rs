@@ -4,7 +4,7 @@ use super::kill::{Whom, kill};
 use super::options::Globals;
 use super::report::hook_state;
 use super::signal::Signal;
-use super::{Id, Record, StateDir, Status, hooks, intel_rdt};
+use super::{Id, Record, StateDir, Status, hooks, image, intel_rdt};
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
 use crate::plan::HookPlan;
@@ -85,6 +85,9 @@ pub fn remove(dir: StateDir, record: &Record) -> Result<()> {
     cgroup::destroy(&record.cgroup)?;
     if let Some(rdt) = &record.intel_rdt {
         intel_rdt::remove(rdt)?;
+    }
+    if let Some(image) = &record.image {
+        image::discard(image)?;
     }
     dir.remove()?;
     if !hooks.is_empty() {

@@ -5,6 +5,7 @@
 
 use super::companion::HostSide;
 use super::console::Console;
+use super::image::{self, ImageRecord, Staged};
 use super::intel_rdt::{self, RdtRecord};
 use super::options::{CreateOptions, Globals};
 use super::state::{Phase, Record, StateDir};
@@ -32,6 +33,8 @@ pub struct Making<'o> {
     /// What will be done.
     pub plan: Plan,
     plan_options: plan::Options,
+    /// Of a container that is made from an image.
+    pub staged: Option<Staged<'o>>,
     host: Host,
     /// Readable when a signal asks us to end: everything is undone then, and the signal is delivered last.
     signals: OwnedFd,
@@ -73,11 +76,16 @@ struct Undo {
     cgroup: CgroupRecord,
     pid_file: Option<PathBuf>,
     intel_rdt: Option<RdtRecord>,
+    image: Option<ImageRecord>,
 }
 
 impl Undo {
     fn leave_group(&self) -> Result<()> {
         self.intel_rdt.as_ref().map_or(Ok(()), intel_rdt::remove)
+    }
+
+    fn leave_image(&self) -> Result<()> {
+        self.image.as_ref().map_or(Ok(()), image::discard)
     }
 }
 
@@ -91,7 +99,10 @@ impl Drop for Undo {
         if let Some(file) = &self.pid_file {
             let _ = std::fs::remove_file(file);
         }
-        if cgroup::destroy(&self.cgroup).is_ok() && self.leave_group().is_ok() {
+        let left = cgroup::destroy(&self.cgroup)
+            .and_then(|()| self.leave_group())
+            .and_then(|()| self.leave_image());
+        if left.is_ok() {
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
@@ -104,10 +115,23 @@ impl<'o> Making<'o> {
         options: &'o CreateOptions,
         attached: bool,
     ) -> Result<Making<'o>> {
-        let bundle = absolute(&options.bundle)?;
-        let (json, spec) = read_config(&bundle, options.config_file.as_deref())?;
+        let image = options.image.as_ref();
+        let staged = image
+            .map(|image| Staged::new(image, &globals.root, &options.id))
+            .transpose()?;
+        let (bundle, json, spec) = match &staged {
+            Some(staged) => (staged.bundle.clone(), staged.json()?, staged.spec.clone()),
+            None => {
+                let bundle = absolute(&options.bundle)?;
+                let (json, spec) = read_config(&bundle, options.config_file.as_deref())?;
+                (bundle, json, spec)
+            }
+        };
         let host = Host::probe()?;
-        let plan_options = plan_options(globals, options, bundle);
+        let plan_options = plan::Options {
+            overlay: staged.as_ref().map(|staged| staged.overlay.clone()),
+            ..plan_options(globals, options, bundle)
+        };
         let plan = plan::plan(&spec, &host, &plan_options)?;
         Console::check(
             spec.process.as_ref(),
@@ -124,6 +148,7 @@ impl<'o> Making<'o> {
             spec,
             plan,
             plan_options,
+            staged,
             host,
             signals: signal::defer_termination().context("make a signalfd")?,
         })
@@ -132,8 +157,12 @@ impl<'o> Making<'o> {
     /// Makes the container up to an init that has done everything but become its program.
     pub fn run(&self, console: &Console, then: AfterCreated) -> Result<(Made, Created<'_>)> {
         let rdt = self.survey_group()?;
-        let dir = StateDir::create(&self.globals.root, &self.options.id)?;
+        let dir = self.take_id()?;
         let mut made = self.note(dir, rdt)?;
+        if let Some(staged) = &self.staged {
+            staged.make()?;
+            fault::point("snapshot")?;
+        }
         self.make_group(&mut made)?;
         if self.plan.cgroup.systemd.is_none() {
             made.cgroup = cgroup::create(&self.plan.cgroup, made.record.cgroup.clone())?;
@@ -174,6 +203,18 @@ impl<'o> Making<'o> {
         }
     }
 
+    /// An id that a killed `run` of an image left behind is free after sweeping.
+    fn take_id(&self) -> Result<StateDir> {
+        let take = || StateDir::create(&self.globals.root, &self.options.id);
+        match (take(), &self.options.image) {
+            (Err(_), Some(image)) => {
+                image::sweep(self.globals, &image.home);
+                take()
+            }
+            (taken, _) => taken,
+        }
+    }
+
     fn survey_group(&self) -> Result<Option<RdtRecord>> {
         let plan = self.plan.intel_rdt.as_ref();
         plan.map(|plan| intel_rdt::survey(plan, intel_rdt::mount_point()?))
@@ -196,6 +237,7 @@ impl<'o> Making<'o> {
             cgroup: cgroup::survey(&self.plan.cgroup),
             intel_rdt,
             pid_file: None,
+            image: self.staged.as_ref().map(|staged| staged.record.clone()),
         };
         let record = Record {
             oci_version: self.spec.version.clone(),
@@ -208,6 +250,7 @@ impl<'o> Making<'o> {
             phase: Phase::Creating,
             cgroup: undo.cgroup.clone(),
             intel_rdt: undo.intel_rdt.clone(),
+            image: undo.image.clone(),
             ..Record::default()
         };
         let made = Made {
@@ -302,6 +345,7 @@ fn plan_options(globals: &Globals, options: &CreateOptions, bundle: PathBuf) -> 
         notify_dir: super::notify::directory(&globals.root.join(&options.id)),
         cgroup_manager: globals.cgroup_manager,
         strict: globals.strict,
+        overlay: None,
     }
 }
 

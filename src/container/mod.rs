@@ -13,6 +13,7 @@ mod exec_cgroup;
 mod hooks;
 pub mod id;
 mod idmap;
+pub mod image;
 mod inherited;
 mod intel_rdt;
 pub mod kill;

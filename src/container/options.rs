@@ -1,6 +1,7 @@
 //! What the command line asks of a verb, as plain structs. Filled by `cli`, read by the verbs; no parsing here.
 
 use super::Id;
+use super::image::ImageOptions;
 use crate::plan::CgroupManager;
 use std::path::PathBuf;
 
@@ -99,6 +100,8 @@ pub struct CreateOptions {
     pub detach: bool,
     /// `run --keep`: the container is not deleted when its process ends.
     pub keep: bool,
+    /// `--image` and `--rootfs`: there is no bundle.
+    pub image: Option<ImageOptions>,
 }
 
 impl CreateOptions {
@@ -117,6 +120,7 @@ impl CreateOptions {
             no_subreaper: false,
             detach: false,
             keep: false,
+            image: None,
         }
     }
 }

@@ -1,12 +1,16 @@
 //! `run`: makes a container, starts it, stays until its process has ended, and deletes it. COMPAT(runc)
 
 use super::console::Console;
+use super::image::Tended;
 use super::make::{AfterCreated, Making};
 use super::monitor::{self, Watched};
 use super::notify::Notify;
 use super::options::{CreateOptions, Globals};
-use super::{delete, own_binary, start};
+use super::{delete, image, own_binary, start};
 use crate::error::{Context, Error, Result};
+use crate::init::parent::Running;
+use crate::sys::clone::fork_alone;
+use crate::sys::{open, process, socket};
 use std::os::fd::AsFd;
 
 /// The process's exit code, 128 plus the signal where one ended it; 0 with `--detach`.
@@ -45,15 +49,20 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
         let _ = delete::remove(dir, &record);
         return Err(error);
     }
-    let Some(signals) = signals else {
-        dir.unlock();
-        return match notify {
-            Some(notify) => notify.await_ready(init.pid, init.pidfd.as_fd()).map(|()| 0),
-            None => Ok(0),
-        };
-    };
     // Others may look at the container, signal it and run processes in it meanwhile.
     dir.unlock();
+    if let Some(image) = &options.image {
+        image::sweep(globals, &image.home);
+    }
+    let Some(signals) = signals else {
+        if let Some(notify) = notify {
+            notify.await_ready(init.pid, init.pidfd.as_fd())?;
+        }
+        if let Some(staged) = making.staged.as_ref().filter(|staged| staged.record.remove) {
+            leave_keeper(globals, dir, &record, options, &init, &staged.tended)?;
+        }
+        return Ok(0);
+    };
     let exit = monitor::watch(&Watched {
         process: &init,
         signals,
@@ -86,6 +95,30 @@ fn tell_of_memory(options: &CreateOptions, record: &super::Record) {
         bytes(oom.limit_bytes, "none of its own"),
         bytes(oom.peak_bytes, "unknown"),
     );
+}
+
+/// `run --detach --rm`: a process stays that deletes the container when it has ended. It holds the container's note in
+/// the store, so if it is killed the next command does its work.
+fn leave_keeper(
+    globals: &Globals,
+    dir: super::StateDir,
+    record: &super::Record,
+    options: &CreateOptions,
+    init: &Running,
+    tended: &Tended,
+) -> Result<()> {
+    let keep = || {
+        let _ = process::new_session();
+        let _ = open::silence_standard_streams();
+        crate::sys::memory::release_code();
+        let _ = socket::readable(std::os::fd::AsRawFd::as_raw_fd(&init.pidfd), -1);
+        let deleted = delete_ended(globals, dir, record, options);
+        tended.remove();
+        process::exit(deleted.is_err().into())
+    };
+    fork_alone(keep).context("leave a process that deletes the container")?;
+    tended.give_away();
+    Ok(())
 }
 
 /// Another command may have deleted it in the meantime.

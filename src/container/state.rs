@@ -4,6 +4,7 @@
 //! are read without the lock; whoever changes a container holds it. What is read is not trusted to be well formed.
 
 use super::Id;
+use super::image::ImageRecord;
 use super::intel_rdt::RdtRecord;
 use crate::cgroup::CgroupRecord;
 use crate::error::{Context, Error, Result};
@@ -56,6 +57,9 @@ pub struct Record {
     /// Its group of Intel's resource control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intel_rdt: Option<RdtRecord>,
+    /// The image that it was made from, and its own directory there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRecord>,
 }
 
 /// How far `create` came.

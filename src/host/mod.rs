@@ -73,6 +73,11 @@ impl Host {
     }
 }
 
+/// Whether we are root of the machine, and not of a user namespace only.
+pub fn is_machine_root() -> bool {
+    nix::unistd::geteuid().is_root() && in_initial_user_namespace()
+}
+
 fn is_yes(file: &str) -> bool {
     std::fs::read(file).is_ok_and(|text| text.first() == Some(&b'Y'))
 }

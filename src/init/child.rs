@@ -131,6 +131,7 @@ impl Child<'_, '_> {
                 path, mount: false, ..
             } => step::root::open_place(self, path),
             Step::OpenRoot { path, apart, .. } => step::root::open_root(self, path, *apart),
+            Step::OverlayRoot(overlay) => step::overlay::mount_root(self, overlay),
             Step::Mount(mount) => step::mount::mount(self, mount),
             Step::AttachPrepared { prepared, mount } => {
                 step::mount::attach_prepared(self, *prepared, mount)

@@ -35,6 +35,8 @@ operations! {
     OpenSource = "open the source",
     /// fsopen(2) and a file system's options.
     OpenFileSystem = "open the file system type",
+    /// `lowerdir+` of an overlay.
+    AddLayer = "add a layer",
     /// fsconfig(2).
     SetOption = "set a file system option",
     /// `FSCONFIG_CMD_CREATE`.

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use namespaces::Namespaces;
 use oci::runtime::{Linux, Process, Spec};
+use rootfs::snapshot::OverlayMount;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use steps::{Planner, Start, hook_ops, process_steps};
@@ -43,6 +44,8 @@ pub struct Options {
     pub notify_dir: Option<PathBuf>,
     /// Who makes cgroups.
     pub cgroup_manager: CgroupManager,
+    /// An image's layers with the container's own directory, in place of a root in the bundle.
+    pub overlay: Option<OverlayMount>,
     /// `--strict`: what the specification forbids is refused even where runc and crun accept it.
     pub strict: bool,
 }

@@ -3,7 +3,7 @@
 //! Every text that a system call takes is a `CString` already, every number already the kernel's: executing a step
 //! allocates nothing. A new variant needs a specification reference and a golden test.
 
-use rootfs::mount::MountOp;
+use rootfs::mount::{FsOption, MountOp};
 use std::ffi::CString;
 
 /// One thing that the container's init does. SPEC references name the section of the runtime specification.
@@ -30,6 +30,8 @@ pub enum Step {
         /// The tree around it keeps sending mount events: this root's own must not be among them.
         apart: bool,
     },
+    /// Stack an image's layers and the container's own directory, make that a mount and open it. SPEC(config.md#root)
+    OverlayRoot(OverlayOp),
     /// Make one mount. SPEC(config.md#mounts)
     Mount(MountOp),
     /// Attach a mount that the parent prepared. SPEC(config.md#mounts)
@@ -154,6 +156,19 @@ pub enum Step {
     StartContainerHook(HookOp),
     /// Become the user's program. SPEC(config.md#process)
     Exec(ExecOp),
+}
+
+/// An overlay that is the root file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverlayOp {
+    /// Absolute host path of the directory that it is mounted on, in the container's mount namespace only.
+    pub place: CString,
+    /// Read-only directories, the topmost first.
+    pub lowers: Vec<CString>,
+    /// Where changes go, and overlayfs' own directory beside it; none for a read-only view.
+    pub upper: Option<(CString, CString)>,
+    /// The file system's other options.
+    pub options: Vec<FsOption>,
 }
 
 /// A device node.

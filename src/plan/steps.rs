@@ -15,7 +15,7 @@ use super::{
 use crate::error::{Error, Result};
 use crate::host::Host;
 use oci::runtime::{Linux, Process, Spec};
-use operation::{device_op, notify_mount, propagation, runtime_environment};
+use operation::{device_op, notify_mount, overlay_op, propagation, runtime_environment};
 use rootfs::mount::dev::{DEFAULT_DEVICE_MODE, DEFAULT_DEVICES, DEV_SYMLINKS, dev_is_bound};
 use rootfs::mount::{MountFacts, MountOp, Mounted, plan_mount};
 use std::ffi::CString;
@@ -140,6 +140,15 @@ impl<'p> Planner<'p> {
         }
         let path = text("root.path", self.rootfs.as_os_str().as_bytes())?;
         let mount = self.namespaces.has(libc::CLONE_NEWNS);
+        if let Some(overlay) = &self.options.overlay {
+            if !mount || apart {
+                return Err(Error::new(
+                    "an image's root needs a mount namespace that shares nothing with the host",
+                ));
+            }
+            self.push(Step::OverlayRoot(overlay_op(overlay, path)?));
+            return Ok(());
+        }
         self.push(Step::OpenRoot { path, mount, apart });
         Ok(())
     }

@@ -104,6 +104,16 @@ pub fn fork_then(how: ForkFlags<'_>, body: impl FnOnce() -> Infallible) -> Resul
     }
 }
 
+/// fork(2) for a body that lives on as an ordinary program: only where there is no other thread, whose locks would be
+/// held for ever. EBUSY otherwise.
+pub fn fork_alone(body: impl FnOnce() -> Infallible) -> Result<Fork> {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(0, |tasks| tasks.count());
+    match threads {
+        1 => fork_then(ForkFlags::default(), body),
+        _ => Err(Errno::EBUSY),
+    }
+}
+
 /// [`fork`] where clone3 is missing or forbidden; clone(2) has no `CLONE_NEWTIME` and no `CLONE_INTO_CGROUP`.
 ///
 /// # Safety

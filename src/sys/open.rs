@@ -217,6 +217,23 @@ pub fn duplicate_onto(from: RawFd, to: RawFd) -> Result<()> {
     unsafe { syscall!(SYS_dup3, from, to, 0) }.map(drop)
 }
 
+/// Points the standard streams at /dev/null: the caller's pipes and terminal are free.
+pub fn silence_standard_streams() -> Result<()> {
+    silence_standard_input()?;
+    duplicate_onto(0, 1)?;
+    duplicate_onto(0, 2)
+}
+
+/// Points standard input at /dev/null.
+pub fn silence_standard_input() -> Result<()> {
+    let null = open_at(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)?;
+    let done = duplicate_onto(null, 0);
+    if null != 0 {
+        close(null);
+    }
+    done
+}
+
 /// fcntl(2): clears close-on-exec.
 pub fn keep_on_exec(fd: RawFd) -> Result<()> {
     // SAFETY: takes no pointers.

@@ -22,6 +22,8 @@ mod ps;
 mod resume;
 mod run;
 mod run_descriptors;
+mod run_image;
+mod run_image_life;
 mod spec;
 mod start;
 mod state;
@@ -51,6 +53,8 @@ fn main() -> std::process::ExitCode {
             ("resume", resume::CASES),
             ("run", run::CASES),
             ("run_descriptors", run_descriptors::CASES),
+            ("run_image", run_image::CASES),
+            ("run_image_life", run_image_life::CASES),
             ("spec", spec::CASES),
             ("start", start::CASES),
             ("state", state::CASES),

@@ -39,7 +39,7 @@ pub enum SnapshotError {
     Missing(String),
     /// A name that can't be a snapshot's.
     #[error(
-        "snapshot name {0:?}: use letters, digits and _ + - . and begin with a letter or digit"
+        "snapshot name {0:?}: use letters, digits and _ + - . and begin with another than a dot"
     )]
     Name(String),
     /// A layer of the chain was never unpacked, or was removed.

@@ -14,6 +14,8 @@ use super::store::{Snapshots, lock_path, remove_dir};
 pub struct Removed {
     /// Layers, by the hexadecimal digits of their diffID.
     pub layers: Vec<String>,
+    /// Bytes of the layers' files.
+    pub bytes: u64,
     /// Seams, by the hexadecimal digits of their ChainID.
     pub seams: Vec<String>,
 }
@@ -42,7 +44,9 @@ impl Snapshots {
                 Err(error) => return Err(error),
             }
         }
+        let unneeded = |name: &str| !needed.contains(name);
         Ok(Removed {
+            bytes: self.layer_bytes(unneeded)?,
             seams: self.sweep("seams/sha256", |name| {
                 needed.contains(&format!("seam {name}"))
             })?,
@@ -52,6 +56,23 @@ impl Snapshots {
             ]
             .concat(),
         })
+    }
+
+    /// What the layers that are about to go said of their size.
+    fn layer_bytes(&self, unneeded: impl Fn(&str) -> bool) -> Result<u64> {
+        let dir = self.root.join("layers/sha256");
+        let mut bytes = 0;
+        for entry in fs::read_dir(&dir).map_err(system("read", &dir))? {
+            let name = entry.map_err(system("read", &dir))?.file_name();
+            let name = name.to_string_lossy();
+            let id = format!("sha256:{name}").parse().map(DiffId);
+            if let Ok(id) = id
+                && unneeded(&name)
+            {
+                bytes += self.layer_record(&id).map_or(0, |record| record.bytes);
+            }
+        }
+        Ok(bytes)
     }
 
     fn sweep(&self, below: &str, needed: impl Fn(&str) -> bool) -> Result<Vec<String>> {

@@ -51,7 +51,8 @@ impl Drop for Claim {
 }
 
 /// Keeps layers from being removed while they are looked up and put to use, or everybody out while they are removed.
-pub(super) struct Gate(#[expect(dead_code, reason = "closing it unlocks")] File);
+#[derive(Debug)]
+pub struct Gate(#[expect(dead_code, reason = "closing it unlocks")] File);
 
 impl Gate {
     pub(super) fn shared(path: &Path) -> Result<Self> {

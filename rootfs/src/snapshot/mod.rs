@@ -15,6 +15,7 @@ mod gc;
 mod lock;
 mod merged;
 mod mounts;
+mod read;
 mod seam;
 mod store;
 #[cfg(test)]
@@ -24,19 +25,37 @@ mod unpack;
 pub use commit::{Committed, Compression};
 pub use error::{Result, SnapshotError};
 pub use gc::Removed;
+pub use lock::Gate as Hold;
 pub use mounts::{OverlayMount, Parameter};
 pub use store::Snapshots;
 pub use unpack::{LayerBlob, UnpackOptions};
 
 use oci::{ChainId, DiffId};
+use std::path::PathBuf;
 
-/// Layers that belong on top of each other, the lowest first, all unpacked.
+/// Layers that belong on top of each other, the lowest first, all unpacked; or a directory of the host in their place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     diff_ids: Vec<DiffId>,
+    directory: Option<PathBuf>,
+    /// Directories to stack, the topmost first.
+    lowers: Vec<PathBuf>,
+    /// The one whose own looks are those of `/`.
+    root: Option<PathBuf>,
 }
 
 impl Chain {
+    /// Any directory as the one layer: it is only read.
+    pub fn directory(path: impl Into<PathBuf>) -> Chain {
+        let path = path.into();
+        Chain {
+            diff_ids: Vec::new(),
+            lowers: vec![path.clone()],
+            root: Some(path.clone()),
+            directory: Some(path),
+        }
+    }
+
     /// The layers' diffIDs, the lowest first.
     pub fn diff_ids(&self) -> &[DiffId] {
         &self.diff_ids

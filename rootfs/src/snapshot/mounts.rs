@@ -33,7 +33,7 @@ pub enum Parameter {
 
 impl OverlayMount {
     /// For `fsconfig`, one call a layer: any number of layers that overlayfs takes (500).
-    /// KERNEL(6.5): `lowerdir+`; before, [`OverlayMount::options`].
+    /// KERNEL(6.7): `lowerdir+`; before, [`OverlayMount::options`].
     pub fn parameters(&self) -> Vec<Parameter> {
         let path = |path: &Path| path.as_os_str().to_owned();
         let mut all: Vec<Parameter> = self
@@ -51,12 +51,16 @@ impl OverlayMount {
                 .iter()
                 .map(|work| Parameter::Text("workdir", path(work))),
         );
-        all.extend(
-            self.settings()
-                .map(|(key, value)| Parameter::Text(key, value.into())),
-        );
-        all.extend(self.flags().map(Parameter::Flag));
+        all.extend(self.settings());
         all
+    }
+
+    /// Those of the parameters that are no paths.
+    pub fn settings(&self) -> impl Iterator<Item = Parameter> {
+        let values = self
+            .values()
+            .map(|(key, value)| Parameter::Text(key, value.into()));
+        values.chain(self.flags().map(Parameter::Flag))
     }
 
     /// For mount(2). Nothing when the layers' names don't fit into a page.
@@ -73,7 +77,7 @@ impl OverlayMount {
                 options.extend_from_slice(&escape(path, b"\\,"));
             }
         }
-        for (key, value) in self.settings() {
+        for (key, value) in self.values() {
             options.extend_from_slice(format!(",{key}={value}").as_bytes());
         }
         for flag in self.flags() {
@@ -84,7 +88,7 @@ impl OverlayMount {
 
     /// Off whatever the kernel's default: a committed upper must not speak in references to other layers.
     /// With `userxattr` the kernel itself turns the first two off, and refuses to hear of them.
-    fn settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    fn values(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let all = [
             ("index", "off"),
             ("redirect_dir", "off"),

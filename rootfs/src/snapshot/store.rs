@@ -42,6 +42,12 @@ pub(super) struct LayerRecord {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SnapshotRecord {
     pub(super) diff_ids: Vec<DiffId>,
+    /// A directory of the host in place of layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) directory: Option<PathBuf>,
+    /// Without this directory the snapshot is garbage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<PathBuf>,
     pub(super) read_only: bool,
     pub(super) volatile: bool,
 }
@@ -68,42 +74,112 @@ impl Snapshots {
 
     /// The chain of these layers, the lowest first, when all are unpacked.
     pub fn chain(&self, diff_ids: &[DiffId]) -> Result<Chain> {
+        let mut records = Vec::with_capacity(diff_ids.len());
         for (diff_id, chain_id) in diff_ids.iter().zip(ChainId::chain(diff_ids)) {
             let record = self.layer_record(diff_id)?;
-            if record.has_loose_ends && !self.seam_dir(&chain_id).is_dir() {
+            let seam = record
+                .has_loose_ends
+                .then(|| self.seam_dir(&chain_id))
+                .filter(|seam| seam.is_dir());
+            if record.has_loose_ends && seam.is_none() {
                 return Err(SnapshotError::NotUnpacked(diff_id.to_string()));
             }
+            records.push((diff_id, record, seam));
         }
+        let listed = records
+            .iter()
+            .rev()
+            .find(|(_, record, _)| record.root_listed);
         Ok(Chain {
+            root: listed.map(|(diff_id, ..)| self.layer_dir(diff_id).join("fs")),
+            lowers: self.stack(&records),
             diff_ids: diff_ids.to_vec(),
+            directory: None,
         })
+    }
+
+    /// Directories to stack, the topmost first.
+    fn stack(&self, layers: &[(&DiffId, LayerRecord, Option<PathBuf>)]) -> Vec<PathBuf> {
+        let mut lowers: Vec<PathBuf> = Vec::new();
+        for (diff_id, record, seam) in layers.iter().rev() {
+            let seam = seam.iter().map(|seam| seam.join("fs"));
+            lowers.extend(seam.filter(|seam| seam.is_dir()));
+            let fs = self.layer_dir(diff_id).join("fs");
+            // A layer that comes again higher up adds nothing here: all it says is said there. overlayfs refuses it twice.
+            if !lowers.contains(&fs) {
+                lowers.push(fs);
+            }
+            if record.opaque_root {
+                break;
+            }
+        }
+        lowers
+    }
+
+    /// The stack of layers of which the upper ones' seams may still be missing.
+    pub(super) fn lowers(&self, diff_ids: &[DiffId]) -> Result<Vec<PathBuf>> {
+        let layers = diff_ids.iter().zip(ChainId::chain(diff_ids));
+        let layers = layers.map(|(diff_id, chain_id)| {
+            let record = self.layer_record(diff_id)?;
+            let seam = record.has_loose_ends.then(|| self.seam_dir(&chain_id));
+            Ok((diff_id, record, seam))
+        });
+        Ok(self.stack(&layers.collect::<Result<Vec<_>>>()?))
+    }
+
+    /// Keeps all layers where they are until the value is dropped.
+    pub fn hold(&self) -> Result<Gate> {
+        self.gate()
+    }
+
+    /// Where a snapshot's directories are. Whoever prepared it may keep files of its own there, gone with it.
+    pub fn directory(&self, id: &str) -> Result<PathBuf> {
+        self.snapshot_dir(id)
     }
 
     /// A writable snapshot on top of a chain, named `id`: the container's own copy of the image, of nothing but an
     /// empty directory. `volatile` is for those whose changes need not survive a power cut.
     pub fn prepare(&self, id: &str, chain: &Chain, volatile: bool) -> Result<OverlayMount> {
+        let overlay = self.plan(id, chain, volatile)?;
+        self.create(id, chain, SnapshotRecord::of(chain, &overlay))?;
+        Ok(overlay)
+    }
+
+    /// What [`Snapshots::prepare`] would return; nothing is made.
+    pub fn plan(&self, id: &str, chain: &Chain, volatile: bool) -> Result<OverlayMount> {
+        self.describe(id, chain, false, volatile)
+    }
+
+    /// As [`Snapshots::prepare`], for whoever has the directory `owner`: without it the snapshot is garbage.
+    pub fn prepare_for(&self, id: &str, chain: &Chain, volatile: bool, owner: &Path) -> Result<()> {
+        let overlay = self.plan(id, chain, volatile)?;
         let record = SnapshotRecord {
-            diff_ids: chain.diff_ids.clone(),
-            read_only: false,
-            volatile,
+            owner: Some(owner.to_owned()),
+            ..SnapshotRecord::of(chain, &overlay)
         };
-        self.create(id, &record, &["upper", "work"])
+        self.create(id, chain, record)
+    }
+
+    /// The directory without which a snapshot is garbage.
+    pub fn owner(&self, id: &str) -> Result<Option<PathBuf>> {
+        Ok(self.snapshot_record(id)?.owner)
     }
 
     /// A read-only snapshot of a chain, named `id`.
     pub fn view(&self, id: &str, chain: &Chain) -> Result<OverlayMount> {
-        let record = SnapshotRecord {
-            diff_ids: chain.diff_ids.clone(),
-            read_only: true,
-            volatile: false,
-        };
-        self.create(id, &record, &["root"])
+        let overlay = self.describe(id, chain, true, false)?;
+        self.create(id, chain, SnapshotRecord::of(chain, &overlay))?;
+        Ok(overlay)
     }
 
     /// What to mount for a snapshot made earlier.
     pub fn mounts(&self, id: &str) -> Result<OverlayMount> {
         let record = self.snapshot_record(id)?;
-        self.describe(id, &record)
+        let chain = match &record.directory {
+            Some(directory) => Chain::directory(directory),
+            None => self.chain(&record.diff_ids)?,
+        };
+        self.describe(id, &chain, record.read_only, record.volatile)
     }
 
     /// Removes a snapshot and what was written in it. It must not be mounted.
@@ -131,92 +207,61 @@ impl Snapshots {
         Ok(names)
     }
 
-    fn create(&self, id: &str, record: &SnapshotRecord, dirs: &[&str]) -> Result<OverlayMount> {
+    fn create(&self, id: &str, chain: &Chain, record: SnapshotRecord) -> Result<()> {
         let _gate = self.gate()?;
+        if let Some(missing) = chain.lowers.iter().find(|lower| !lower.is_dir()) {
+            return Err(SnapshotError::NotUnpacked(missing.display().to_string()));
+        }
         let path = self.snapshot_dir(id)?;
         let work = self.work_name("snapshot");
         let _claim = Claim::wait(&lock_path(&work))?;
         make_private(&work)?;
-        let chain = self.chain(&record.diff_ids)?;
-        for dir in dirs {
+        let mut dirs = if record.read_only {
+            vec!["root"]
+        } else {
+            vec!["upper", "work"]
+        };
+        if !record.read_only && chain.lowers.is_empty() {
+            dirs.push("empty");
+        }
+        for dir in &dirs {
             make_private(&work.join(dir))?;
         }
-        self.like_root(&chain, &work.join(dirs[0]))?;
-        write_json(&work.join("snapshot.json"), record)?;
-        match fs::rename(&work, &path) {
-            Ok(()) => self.describe(id, record),
-            Err(error) => {
-                remove_dir(&work)?;
-                Err(
-                    match error
-                        .raw_os_error()
-                        .map(rustix::io::Errno::from_raw_os_error)
-                    {
-                        Some(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST) => {
-                            SnapshotError::Exists(id.to_owned())
-                        }
-                        _ => system("rename to", &path)(error),
-                    },
-                )
+        like_root(chain, &work.join(dirs[0]))?;
+        write_json(&work.join("snapshot.json"), &record)?;
+        let Err(error) = fs::rename(&work, &path) else {
+            return Ok(());
+        };
+        remove_dir(&work)?;
+        Err(match error.kind() {
+            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
+                SnapshotError::Exists(id.to_owned())
             }
-        }
+            _ => system("rename to", &path)(error),
+        })
     }
 
-    /// The topmost directory decides what `/` itself looks like: it must look as the image says.
-    fn like_root(&self, chain: &Chain, dir: &Path) -> Result<()> {
-        let to = open_dir(dir)?;
-        for diff_id in chain.diff_ids.iter().rev() {
-            if self.layer_record(diff_id)?.root_listed {
-                let from = self.layer_dir(diff_id).join("fs");
-                return copy_metadata(open_dir(&from)?, to).map_err(errno("copy metadata to", dir));
-            }
-        }
-        rustix::fs::fchmod(to, rustix::fs::Mode::from_raw_mode(0o755)).map_err(errno("chmod", dir))
-    }
-
-    fn describe(&self, id: &str, record: &SnapshotRecord) -> Result<OverlayMount> {
+    fn describe(
+        &self,
+        id: &str,
+        chain: &Chain,
+        read_only: bool,
+        volatile: bool,
+    ) -> Result<OverlayMount> {
         let path = self.snapshot_dir(id)?;
-        let mut lowers = self.lowers(&record.diff_ids)?;
-        let writable = |name: &str| (!record.read_only).then(|| path.join(name));
-        if record.read_only || lowers.is_empty() {
+        let mut lowers = chain.lowers.clone();
+        let writable = |name: &str| (!read_only).then(|| path.join(name));
+        if read_only || lowers.is_empty() {
             // Without an upper directory overlayfs wants two lower ones, and with one it wants one.
-            lowers.insert(0, self.bottom(record, &path)?);
+            lowers.insert(0, path.join(if read_only { "root" } else { "empty" }));
         }
         Ok(OverlayMount {
             lowers,
             upper: writable("upper"),
             work: writable("work"),
             userxattr: self.overlay_xattrs == OverlayXattrs::User,
-            volatile: record.volatile,
+            volatile,
         })
-    }
-
-    fn bottom(&self, record: &SnapshotRecord, snapshot: &Path) -> Result<PathBuf> {
-        let dir = snapshot.join(if record.read_only { "root" } else { "empty" });
-        make_private(&dir)?;
-        Ok(dir)
-    }
-
-    /// Directories to stack, the topmost first.
-    pub(super) fn lowers(&self, diff_ids: &[DiffId]) -> Result<Vec<PathBuf>> {
-        let chain_ids = ChainId::chain(diff_ids);
-        let mut lowers: Vec<PathBuf> = Vec::new();
-        for (diff_id, chain_id) in diff_ids.iter().zip(&chain_ids).rev() {
-            let record = self.layer_record(diff_id)?;
-            let seam = self.seam_dir(chain_id).join("fs");
-            if record.has_loose_ends && seam.is_dir() {
-                lowers.push(seam);
-            }
-            let fs = self.layer_dir(diff_id).join("fs");
-            // A layer that comes again higher up adds nothing here: all it says is said there. overlayfs refuses it twice.
-            if !lowers.contains(&fs) {
-                lowers.push(fs);
-            }
-            if record.opaque_root {
-                break;
-            }
-        }
-        Ok(lowers)
     }
 
     pub(super) fn layer_dir(&self, diff_id: &DiffId) -> PathBuf {
@@ -235,8 +280,9 @@ impl Snapshots {
 
     pub(super) fn snapshot_dir(&self, id: &str) -> Result<PathBuf> {
         let letter = |c: char| c.is_ascii_alphanumeric();
-        let valid = id.starts_with(letter)
-            && id.len() <= 200
+        let valid = !id.is_empty()
+            && !id.starts_with('.')
+            && id.len() <= 255
             && id
                 .chars()
                 .all(|c| letter(c) || matches!(c, '_' | '+' | '-' | '.'));
@@ -298,6 +344,28 @@ impl Snapshots {
             }
         }
         Ok(())
+    }
+}
+
+impl SnapshotRecord {
+    fn of(chain: &Chain, overlay: &OverlayMount) -> SnapshotRecord {
+        SnapshotRecord {
+            diff_ids: chain.diff_ids.clone(),
+            directory: chain.directory.clone(),
+            owner: None,
+            read_only: overlay.upper.is_none(),
+            volatile: overlay.volatile,
+        }
+    }
+}
+
+/// The topmost directory decides what `/` itself looks like: it must look as the image says.
+fn like_root(chain: &Chain, dir: &Path) -> Result<()> {
+    let to = open_dir(dir)?;
+    match &chain.root {
+        Some(root) => copy_metadata(open_dir(root)?, to).map_err(errno("copy metadata to", dir)),
+        None => rustix::fs::fchmod(to, rustix::fs::Mode::from_raw_mode(0o755))
+            .map_err(errno("chmod", dir)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{explain, store};
 use crate::cli::argument::positional;
+use crate::container::Globals;
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ pub fn command() -> Command {
         )
 }
 
-pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let destination = positional(matches, "destination").unwrap_or_default();
     let location = destination.parse().map_err(explain)?;
     let store = store(matches)?;

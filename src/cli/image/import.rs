@@ -4,6 +4,7 @@ use super::progress::Reporter;
 use super::pull::{transfer_arguments, transfer_options};
 use super::{explain, store};
 use crate::cli::argument::positional;
+use crate::container::Globals;
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
 use oci::transfer::StoreOnly;
@@ -26,7 +27,7 @@ pub fn command() -> Command {
     transfer_arguments(command)
 }
 
-pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let word = positional(matches, "image").unwrap_or_default();
     run_with(matches, &word, positional(matches, "name").as_deref())
 }

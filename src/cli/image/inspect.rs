@@ -2,6 +2,7 @@
 
 use super::{explain, store};
 use crate::cli::print_json;
+use crate::container::Globals;
 use crate::error::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use oci::store::Opened;
@@ -28,7 +29,7 @@ pub(super) fn names(matches: &ArgMatches) -> impl Iterator<Item = &String> {
     matches.get_many::<String>("images").into_iter().flatten()
 }
 
-pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let store = store(matches)?;
     let opened: Vec<serde_json::Value> = names(matches)
         .map(|name| store.open_image(name).map(|image| as_json(&image)))

@@ -3,6 +3,7 @@
 use super::{explain, human, store};
 use crate::cli::argument::{flag, is_json, option};
 use crate::cli::{print, print_json};
+use crate::container::Globals;
 use crate::error::Result;
 use clap::{ArgMatches, Command};
 use oci::store::Listed;
@@ -19,7 +20,7 @@ pub fn command() -> Command {
         .arg(flag("quiet", "print names only").short('q'))
 }
 
-pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let listed = store(matches)?.list().map_err(explain)?;
     if matches.get_flag("quiet") {
         print(

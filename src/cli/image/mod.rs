@@ -7,13 +7,14 @@ mod export;
 mod import;
 mod inspect;
 mod ls;
-mod progress;
+pub(in crate::cli) mod progress;
 mod prune;
-mod pull;
+pub(in crate::cli) mod pull;
 mod rm;
 
 use super::argument::{option, path};
 use crate::container::Globals;
+use crate::container::image::Home;
 use crate::error::{Error, Result};
 use clap::{ArgMatches, Command};
 use oci::store::Store;
@@ -21,7 +22,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A subcommand of `image`.
-type Subcommand = (fn() -> Command, fn(&ArgMatches) -> Result<ExitCode>);
+type Subcommand = (
+    fn() -> Command,
+    fn(&Globals, &ArgMatches) -> Result<ExitCode>,
+);
 
 const SUBCOMMANDS: [Subcommand; 7] = [
     (export::command, export::run),
@@ -49,7 +53,7 @@ pub fn command() -> Command {
         .subcommands(SUBCOMMANDS.map(|(command, _)| shared(command)))
 }
 
-pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
+pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let Some((name, matches)) = matches.subcommand() else {
         return Err(Error::new("image: no subcommand"));
     };
@@ -57,34 +61,39 @@ pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
         .iter()
         .find(|(command, _)| command().get_name() == name);
     match found {
-        Some((_, run)) => run(matches),
+        Some((_, run)) => run(globals, matches),
         None => Err(Error::new(format!("image: unknown subcommand {name:?}"))),
     }
 }
 
+/// The store with its unpacked layers.
+fn home(matches: &ArgMatches) -> Result<Home> {
+    Home::open(&store_root(matches))
+}
+
 /// The store that `--store` or `CRUN_LITE_STORE` names, else the caller's own.
 fn store(matches: &ArgMatches) -> Result<Store> {
+    Ok(Store::open(store_root(matches))?)
+}
+
+/// Where that store is.
+pub(in crate::cli) fn store_root(matches: &ArgMatches) -> PathBuf {
     let variable = |name: &str| {
         let value = std::env::var_os(name).filter(|value| !value.is_empty());
         value.map(PathBuf::from)
     };
     let named = path(matches, "store").or_else(|| variable("CRUN_LITE_STORE"));
-    let root = named.unwrap_or_else(|| {
+    named.unwrap_or_else(|| {
         let data_home = variable("XDG_DATA_HOME")
             .or_else(|| variable("HOME").map(|home| home.join(".local/share")))
             .filter(|_| !nix::unistd::geteuid().is_root());
         Store::default_root(data_home.as_deref())
-    });
-    Store::open(root).map_err(explain)
+    })
 }
 
 /// The crate's error as ours: its sentence and its advice.
 fn explain(error: oci::Error) -> Error {
-    let ours = Error::new(error.to_string());
-    match error.advice() {
-        Some(advice) => ours.hint(advice),
-        None => ours,
-    }
+    error.into()
 }
 
 /// Bytes for people: `12.3 MB`.

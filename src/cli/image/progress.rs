@@ -30,9 +30,11 @@ enum Style {
 }
 
 /// Listens to a transfer.
-pub(super) struct Reporter {
+pub(in crate::cli) struct Reporter {
     style: Style,
     quiet: bool,
+    /// What is here already is not worth a line.
+    only_news: bool,
     board: Mutex<Board>,
 }
 
@@ -53,7 +55,7 @@ struct Row {
 }
 
 impl Reporter {
-    pub(super) fn new(matches: &ArgMatches) -> Result<Reporter> {
+    pub(in crate::cli) fn new(matches: &ArgMatches) -> Result<Reporter> {
         let quiet = matches.get_flag("quiet");
         let style = match text(matches, "progress")?.as_deref() {
             _ if quiet => Style::Nothing,
@@ -76,8 +78,15 @@ impl Reporter {
         Ok(Reporter {
             style,
             quiet,
+            only_news: false,
             board: Mutex::new(board),
         })
+    }
+
+    /// For a command whose purpose is another: what is here already goes without saying.
+    pub(in crate::cli) fn only_news(mut self) -> Reporter {
+        self.only_news = true;
+        self
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -85,7 +94,7 @@ impl Reporter {
     }
 
     /// Takes the bars away, whatever came of the transfer.
-    pub(super) fn finish<T>(&self, result: T) -> T {
+    pub(in crate::cli) fn finish<T>(&self, result: T) -> T {
         if self.style == Style::Bars {
             let mut board = self.board();
             let clear = board.clear();
@@ -122,8 +131,10 @@ fn tell(text: &str) {
 impl Progress for Reporter {
     fn stage(&self, blob: &Digest, role: Role, size: u64, stage: Stage) {
         let mut board = self.board();
-        board.set(blob, role, size, stage);
+        let known = board.set(blob, role, size, stage);
         match self.style {
+            // What was fetched a moment ago is here: no news.
+            Style::Lines if (known || self.only_news) && stage == Stage::Present => {}
             Style::Bars => board.draw(true),
             Style::Lines if stage != Stage::Fetching => {
                 tell(&format!(
@@ -198,8 +209,13 @@ fn stage_name(stage: Stage) -> &'static str {
 }
 
 impl Board {
-    fn set(&mut self, blob: &Digest, role: Role, size: u64, stage: Stage) {
-        match self.rows.iter_mut().find(|row| row.blob == *blob) {
+    /// Whether the blob was here before.
+    fn set(&mut self, blob: &Digest, role: Role, size: u64, stage: Stage) -> bool {
+        let known = self.rows.iter_mut().find(|row| row.blob == *blob);
+        let was_here = known
+            .as_ref()
+            .is_some_and(|row| matches!(row.stage, Stage::Done | Stage::Present));
+        match known {
             Some(row) => row.stage = stage,
             None => self.rows.push(Row {
                 blob: blob.clone(),
@@ -216,6 +232,7 @@ impl Board {
                 .filter(|row| row.blob == *blob)
                 .for_each(|row| row.done = row.size);
         }
+        was_here
     }
 
     /// Back to the first line of the last drawing, and everything below gone.

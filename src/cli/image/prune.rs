@@ -1,8 +1,11 @@
-//! `image prune`: removes what no name, no container and no running pull leads to.
+//! `image prune`: removes what no name, no container and no running pull leads to: blobs, unpacked layers, directories of
+//! containers that are gone.
 
-use super::{explain, human, store};
+use super::{explain, home, human};
 use crate::cli::argument::flag;
 use crate::cli::print;
+use crate::container::Globals;
+use crate::container::image::{remove_unused_layers, sweep, sweep_snapshots};
 use crate::error::Result;
 use clap::{ArgMatches, Command};
 use std::process::ExitCode;
@@ -13,19 +16,22 @@ pub fn command() -> Command {
         .arg(flag("all", "and every image that no container uses").short('a'))
 }
 
-pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
-    let pruned = store(matches)?
-        .prune(matches.get_flag("all"))
-        .map_err(explain)?;
+pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
+    let home = home(matches)?;
+    sweep(globals, &home);
+    let containers = sweep_snapshots(&home)?;
+    let pruned = home.store.prune(matches.get_flag("all")).map_err(explain)?;
+    let layers = remove_unused_layers(&home)?;
     let mut text: String = pruned
         .names
         .iter()
         .map(|name| format!("{name}: removed\n"))
         .collect();
     text += &format!(
-        "{} blobs, {} freed\n",
+        "{} blobs, {} unpacked layers, {containers} forgotten containers, {} freed\n",
         pruned.garbage.blobs.len(),
-        human(pruned.garbage.bytes)
+        layers.count,
+        human(pruned.garbage.bytes + layers.bytes)
     );
     print(&text)?;
     Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@ use super::credential;
 use super::progress::Reporter;
 use super::{explain, store};
 use crate::cli::argument::{flag, option, options, path, positional, text, texts};
+use crate::container::Globals;
 use crate::error::{Error, Result};
 use clap::{Arg, ArgMatches, Command};
 use oci::platform::Platform;
@@ -20,7 +21,13 @@ pub fn command() -> Command {
                 .value_name("IMAGE")
                 .help("such as busybox, quay.io/org/name:tag or docker://registry/name@digest")
                 .required(true),
-        )
+        );
+    transfer_arguments(registry_arguments(command))
+}
+
+/// How registries are spoken to.
+pub(in crate::cli) fn registry_arguments(command: Command) -> Command {
+    command
         .arg(option(
             "creds",
             "USER:PASSWORD",
@@ -47,11 +54,10 @@ pub fn command() -> Command {
             .require_equals(true)
             .default_missing_value("true")
             .default_value("true"),
-        );
-    transfer_arguments(command)
+        )
 }
 
-pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let word = positional(matches, "image").unwrap_or_default();
     let reference = match word.parse().map_err(explain)? {
         Location::Registry(reference) => reference,
@@ -74,7 +80,7 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
 }
 
 /// What `pull` and `import` have in common.
-pub(super) fn transfer_arguments(command: Command) -> Command {
+pub(in crate::cli) fn transfer_arguments(command: Command) -> Command {
     command
         .arg(option(
             "platform",
@@ -86,7 +92,7 @@ pub(super) fn transfer_arguments(command: Command) -> Command {
         .arg(flag("quiet", "print the digest only").short('q'))
 }
 
-pub(super) fn transfer_options(matches: &ArgMatches) -> Result<transfer::Options> {
+pub(in crate::cli) fn transfer_options(matches: &ArgMatches) -> Result<transfer::Options> {
     let mut how = transfer::Options::default();
     if let Some(platform) = text(matches, "platform")? {
         how.platform = platform.parse::<Platform>().map_err(explain)?;
@@ -99,7 +105,8 @@ pub(super) fn transfer_options(matches: &ArgMatches) -> Result<transfer::Options
     Ok(how)
 }
 
-fn registry_options(matches: &ArgMatches) -> Result<Options> {
+/// What [`registry_arguments`] describes.
+pub(in crate::cli) fn registry_options(matches: &ArgMatches) -> Result<Options> {
     let mut options = Options {
         credentials: credential::credentials(),
         insecure: !matches.get_one("tls-verify").copied().unwrap_or(true),

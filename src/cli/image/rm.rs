@@ -1,9 +1,11 @@
 //! `image rm`: takes images' names away, and what nothing needs any more.
 
 use super::inspect::{images, names};
-use super::{explain, human, store};
+use super::{explain, home, human};
 use crate::cli::argument::flag;
 use crate::cli::print;
+use crate::container::Globals;
+use crate::container::image::remove_unused_layers;
 use crate::error::Result;
 use clap::{ArgMatches, Command};
 use std::process::ExitCode;
@@ -18,15 +20,17 @@ pub fn command() -> Command {
     )
 }
 
-pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
-    let store = store(matches)?;
+pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
+    let home = home(matches)?;
     for name in names(matches) {
-        let garbage = store
+        let garbage = home
+            .store
             .remove(name, matches.get_flag("force"))
             .map_err(explain)?;
+        let layers = remove_unused_layers(&home)?;
         print(&format!(
             "{name}: removed, {} freed\n",
-            human(garbage.bytes)
+            human(garbage.bytes + layers.bytes)
         ))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ pub mod hook;
 pub mod identity;
 pub mod legacy;
 pub mod mount;
+pub mod overlay;
 pub mod path;
 pub mod procfs;
 pub mod program;

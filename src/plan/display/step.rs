@@ -15,6 +15,7 @@ impl Display for Step {
                 write!(f, "make all inherited mounts {}", propagation(*flag, true))
             }
             Step::OpenRoot { path, .. } => write!(f, "open the root file system {}", Shown(path)),
+            Step::OverlayRoot(overlay) => overlay.fmt(f),
             Step::Mount(mount) | Step::AttachPrepared { mount, .. } => mount.fmt(f),
             Step::Device(device) => device.fmt(f),
             Step::Symlink { target, path } => {
@@ -132,6 +133,20 @@ fn propagation(flag: u64, recursive: bool) -> String {
 fn joined<T: Display>(items: &[T]) -> String {
     let items: Vec<String> = items.iter().map(T::to_string).collect();
     items.join(",")
+}
+
+impl Display for OverlayOp {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let place = Shown(&self.place);
+        match self.lowers.len() {
+            1 => write!(f, "put the root file system {place} over one layer")?,
+            count => write!(f, "put the root file system {place} over {count} layers")?,
+        }
+        match self.upper {
+            Some(_) => Ok(()),
+            None => f.write_str(", read-only"),
+        }
+    }
 }
 
 impl Display for DeviceOp {

@@ -2,11 +2,12 @@
 //!
 //! Pure, like all of this room; which of them a start has, and in which order, is decided above.
 
-use super::super::{DeviceOp, HookOp, Options};
+use super::super::{DeviceOp, HookOp, Options, OverlayOp};
 use crate::error::{Error, Result};
 use oci::runtime::{Device, Hook};
 use rootfs::mount::dev::DEFAULT_DEVICE_MODE;
-use rootfs::mount::{MountOp, Mounted};
+use rootfs::mount::{FsOption, MountOp, Mounted};
+use rootfs::snapshot::{OverlayMount, Parameter};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -47,6 +48,36 @@ pub(super) fn notify_mount(directory: &Path) -> Result<MountOp> {
         no_follow_destination: false,
         fallback_bind: None,
         readonly_later: false,
+    })
+}
+
+/// The overlay of an image, mounted on `place`.
+pub(super) fn overlay_op(overlay: &OverlayMount, place: CString) -> Result<OverlayOp> {
+    let path = |path: &Path| text("the image's layers", path.as_os_str().as_bytes());
+    let upper = match (&overlay.upper, &overlay.work) {
+        (Some(upper), Some(work)) => Some((path(upper)?, path(work)?)),
+        _ => None,
+    };
+    let option = |parameter| {
+        let (key, value) = match parameter {
+            Parameter::Text(key, value) => (key, Some(value)),
+            Parameter::Flag(key) => (key, None),
+        };
+        let at = "the image's mount options";
+        Ok(FsOption {
+            key: text(at, key.as_bytes())?,
+            value: value.map(|value| text(at, value.as_bytes())).transpose()?,
+        })
+    };
+    Ok(OverlayOp {
+        place,
+        lowers: overlay
+            .lowers
+            .iter()
+            .map(|lower| path(lower))
+            .collect::<Result<_>>()?,
+        upper,
+        options: overlay.settings().map(option).collect::<Result<_>>()?,
     })
 }
 

@@ -6,7 +6,7 @@
 use super::{ABIS, NONE as N};
 
 /// How many calls there are.
-pub(super) const LEN: usize = 507;
+pub(super) const LEN: usize = 508;
 
 // x86 x86_64 x32 arm aarch64 mips mips64 mips64n32 parisc parisc64 ppc ppc64 riscv64 s390 s390x loongarch64 m68k sh
 #[rustfmt::skip]
@@ -497,6 +497,7 @@ pub(super) static TABLE: [(&str, [u16; ABIS]); LEN] = [
     ("unlink", [10, 87, 87, 10, N, 4010, 5085, 6085, 10, 10, 10, 10, N, 10, 10, N, 10, 10]),
     ("unlinkat", [301, 263, 263, 328, 35, 4294, 5253, 6257, 281, 281, 292, 292, 35, 294, 294, 35, 294, 301]),
     ("unshare", [310, 272, 272, 337, 97, 4303, 5262, 6266, 288, 288, 282, 282, 97, 303, 303, 97, 303, 310]),
+    ("uprobe", [N, 336, 336, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N]),
     ("uretprobe", [N, 335, 335, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N]),
     ("uselib", [86, 134, N, 86, N, 4086, N, N, 86, 86, 86, 86, N, 86, 86, N, 86, 86]),
     ("userfaultfd", [374, 323, 323, 388, 282, 4357, 5317, 6321, 344, 344, 364, 364, 282, 355, 355, 282, 373, 377]),

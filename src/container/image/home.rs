@@ -1,0 +1,65 @@
+//! The store on disk: images as they came, layers as they are mounted. Opened, nothing more.
+
+use crate::error::{Error, Result};
+use oci::store::Store;
+use rootfs::layer::OverlayXattrs;
+use rootfs::snapshot::{SnapshotError, Snapshots};
+use std::path::{Path, PathBuf};
+
+/// Unpacked layers and containers' directories, below the image store.
+const OVERLAY: &str = "overlay";
+
+/// An image store with its unpacked layers.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Images as they came.
+    pub store: Store,
+    /// Layers as they are mounted.
+    pub snapshots: Snapshots,
+}
+
+impl Home {
+    /// Opens the store, making what is missing of it.
+    pub fn open(root: &Path) -> Result<Home> {
+        let store = Store::open(root)?;
+        // Only the machine's root may write overlayfs' own attributes.
+        let xattrs = match crate::host::is_machine_root() {
+            true => OverlayXattrs::Trusted,
+            false => OverlayXattrs::User,
+        };
+        // As the caller's `/proc/self/cwd` means nothing to init, every path is absolute.
+        let root = std::path::absolute(store.root())
+            .map_err(|error| Error::io(format!("make {} absolute", root.display()), &error))?;
+        let snapshots = Snapshots::open(root.join(OVERLAY), xattrs)?;
+        Ok(Home { store, snapshots })
+    }
+
+    /// Where notes about containers that a living process looks after are kept.
+    pub(super) fn tended(&self) -> PathBuf {
+        self.store.root().join(OVERLAY).join("tended")
+    }
+}
+
+/// The sentence and the advice of the crate's error.
+impl From<oci::Error> for Error {
+    fn from(error: oci::Error) -> Error {
+        let ours = Error::new(error.to_string());
+        match error.advice() {
+            Some(advice) => ours.hint(advice),
+            None => ours,
+        }
+    }
+}
+
+impl From<SnapshotError> for Error {
+    fn from(error: SnapshotError) -> Error {
+        match &error {
+            SnapshotError::System {
+                operation,
+                path,
+                error,
+            } => Error::io(format!("{operation} {}", path.display()), error),
+            _ => Error::new(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Containers made from images: from a reference to layers on disk, to a plan's overlay, to the directory that goes with
+//! the container.
+//!
+//! [`fetch`](fetch::fetch) brings an image in and unpacks it; [`Staged`] is a container of it that is about to be made;
+//! [`ImageRecord`] is what `delete` needs to know. Nothing here mounts: init does, in its own mount namespace.
+
+mod fetch;
+mod home;
+mod staged;
+mod sweep;
+
+pub use fetch::{FetchOptions, Fetched, Pull, fetch};
+pub use home::Home;
+pub use staged::{ImageRecord, Staged, discard};
+pub use sweep::{Tended, remove_unused_layers, sweep, sweep_snapshots};
+
+use crate::error::{Context, Result};
+use oci::bundle::RunOptions;
+use rootfs::snapshot::Chain;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a container's root file system is made of, and what the user wants of the container.
+#[derive(Debug, Clone)]
+pub struct ImageOptions {
+    /// The store.
+    pub home: Home,
+    /// What lies below the container's own directory.
+    pub base: Base,
+    /// Everything that the command line says about the container.
+    pub run: RunOptions,
+    /// `--rm`: whoever waits for the container's end deletes it.
+    pub remove: bool,
+}
+
+/// What lies below a container's own directory.
+#[derive(Debug, Clone)]
+pub enum Base {
+    /// An image's layers.
+    Image(Arc<Fetched>),
+    /// `--rootfs DIR:O`.
+    Directory(PathBuf),
+}
+
+impl Base {
+    fn chain(&self) -> Chain {
+        match self {
+            Base::Image(image) => image.chain.clone(),
+            Base::Directory(directory) => Chain::directory(directory),
+        }
+    }
+
+    /// A container stands on the layers now, and that keeps them.
+    fn release(&self) {
+        if let Base::Image(image) = self
+            && let Ok(mut hold) = image.hold.lock()
+        {
+            *hold = None;
+        }
+    }
+}
+
+/// Whether we are root of the machine, and not of a user namespace only.
+pub fn is_machine_root() -> bool {
+    crate::host::is_machine_root()
+}
+
+/// COMPAT(docker): without `--interactive` a container reads nothing.
+pub fn silence_standard_input() -> Result<()> {
+    crate::sys::open::silence_standard_input().context("open /dev/null as standard input")
+}

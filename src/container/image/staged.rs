@@ -1,0 +1,206 @@
+//! A container of an image: its configuration, then its directory in the store, then the end of both.
+//!
+//! Order matters when somebody is killed. A note in `tended/` comes first and goes last; the record in the state
+//! directory names the store before anything is made there. So [`sweep`](super::sweep()) finds whatever is left.
+
+use super::home::Home;
+use super::sweep::Tended;
+use super::{Base, ImageOptions};
+use crate::container::Id;
+use crate::error::{Context, Error, Result};
+use oci::bundle::{EtcFiles, Network, RunOptions, UserFiles, Users, bundle, etc};
+use oci::image_config::ImageConfig;
+use oci::runtime::Spec;
+use rootfs::snapshot::{Chain, OverlayMount, SnapshotError, Snapshots};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+/// The largest `/etc/passwd` or `/etc/group` that is read, in bytes: an image may make one endless.
+const MAX_USER_FILE_BYTES: u64 = 1 << 20;
+/// Bytes of an id that go into the name of its directory in the store.
+const MAX_NAME_BYTES: usize = 200;
+
+/// What `delete` needs to know of a container's image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageRecord {
+    /// The store's directory.
+    pub store: PathBuf,
+    /// The container's directory and its claim on the image, by name.
+    pub snapshot: String,
+    /// The image's name in the store; none for a container on a directory of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether it is deleted when it has ended, by whoever waits for it or else by the next command.
+    #[serde(default)]
+    pub remove: bool,
+}
+
+/// A container of an image that is about to be made.
+#[derive(Debug)]
+pub struct Staged<'o> {
+    options: &'o ImageOptions,
+    chain: Chain,
+    etc: Vec<(&'static str, String)>,
+    state_dir: PathBuf,
+    /// What is remembered.
+    pub record: ImageRecord,
+    /// The container's directory in the store, which is its bundle.
+    pub bundle: PathBuf,
+    /// For the plan.
+    pub overlay: OverlayMount,
+    /// The configuration.
+    pub spec: Spec,
+    /// Our note that we look after it.
+    pub tended: Tended,
+}
+
+impl<'o> Staged<'o> {
+    /// Makes the configuration of a container from its image's and the user's wishes. Changes nothing but a note.
+    pub fn new(options: &'o ImageOptions, root: &Path, id: &Id) -> Result<Staged<'o>> {
+        let state_dir = std::path::absolute(root.join(id)).context("find the state directory")?;
+        let tended = Tended::note(&options.home, &state_dir)?;
+        let record = ImageRecord {
+            store: options.home.store.root().to_owned(),
+            snapshot: snapshot_name(&state_dir, id),
+            name: match &options.base {
+                Base::Image(image) => Some(image.name.clone()),
+                Base::Directory(_) => None,
+            },
+            remove: options.remove,
+        };
+        let snapshots = &options.home.snapshots;
+        let chain = options.base.chain();
+        let bundle_dir = snapshots.directory(&record.snapshot)?;
+        let etc = etc_files(&options.run);
+        let run = RunOptions {
+            etc: EtcFiles {
+                hosts: path_in(&bundle_dir, "hosts")?,
+                hostname: path_in(&bundle_dir, "hostname")?,
+                resolv_conf: path_in(&bundle_dir, "resolv.conf")?,
+            },
+            ..options.run.clone()
+        };
+        let none;
+        let config = match &options.base {
+            Base::Image(image) => &image.config,
+            Base::Directory(_) => {
+                none = ImageConfig::parse(NO_IMAGE)?;
+                &none
+            }
+        };
+        let made = bundle(
+            config,
+            &run,
+            &ImageUsers {
+                snapshots,
+                chain: &chain,
+            },
+        )?;
+        Ok(Staged {
+            overlay: snapshots.plan(&record.snapshot, &chain, true)?,
+            bundle: bundle_dir,
+            spec: made.spec,
+            options,
+            chain,
+            etc,
+            state_dir,
+            record,
+            tended,
+        })
+    }
+
+    /// Makes the container's directory. Whoever fails from here on calls [`discard`].
+    pub fn make(&self) -> Result<()> {
+        let home = &self.options.home;
+        let name = &self.record.snapshot;
+        if let Base::Image(image) = &self.options.base {
+            home.store.pin(name, &image.manifest)?;
+        }
+        home.snapshots
+            .prepare_for(name, &self.chain, true, &self.state_dir)?;
+        self.options.base.release();
+        let rootfs = self.bundle.join(&self.options.run.root);
+        fs::create_dir(&rootfs).context(format_args!("mkdir {}", rootfs.display()))?;
+        for (file, text) in &self.etc {
+            let path = self.bundle.join(file);
+            fs::write(&path, text).context(format_args!("write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The configuration as it is kept.
+    pub fn json(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(&self.spec)
+            .map_err(|error| Error::new(format!("write the configuration: {error}")))
+    }
+}
+
+/// Removes a container's directory and its claim on the image; what is gone already is fine.
+pub fn discard(record: &ImageRecord) -> Result<()> {
+    let home = Home::open(&record.store)?;
+    match home.snapshots.remove(&record.snapshot) {
+        Ok(()) | Err(SnapshotError::Missing(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(home.store.unpin(&record.snapshot)?)
+}
+
+/// What a directory of the host says instead of an image's configuration.
+const NO_IMAGE: &[u8] =
+    br#"{"os":"linux","architecture":"","rootfs":{"type":"layers","diff_ids":[]}}"#;
+
+/// Readable, and the same id under another state directory is another container.
+fn snapshot_name(state_dir: &Path, id: &Id) -> String {
+    let mut hasher = DefaultHasher::new();
+    state_dir.hash(&mut hasher);
+    let id = &id.as_str()[..id.as_str().len().min(MAX_NAME_BYTES)];
+    format!("{id}-{:08x}", hasher.finish() as u32)
+}
+
+fn path_in(directory: &Path, file: &str) -> Result<Option<String>> {
+    let path = directory.join(file);
+    match path.to_str() {
+        Some(path) => Ok(Some(path.to_owned())),
+        None => Err(Error::new(format!("{}: is not UTF-8", path.display()))),
+    }
+}
+
+/// The files that are bound over the image's.
+fn etc_files(run: &RunOptions) -> Vec<(&'static str, String)> {
+    let host = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let shares_network = run.network != Network::None;
+    let hosts = match run.network {
+        Network::Host => host("/etc/hosts"),
+        _ => etc::hosts(&run.hostname),
+    };
+    vec![
+        ("hosts", hosts),
+        ("hostname", etc::hostname(&run.hostname)),
+        (
+            "resolv.conf",
+            etc::resolv_conf(&host("/etc/resolv.conf"), shares_network),
+        ),
+    ]
+}
+
+/// The image's own user files, read inside the image.
+struct ImageUsers<'u> {
+    snapshots: &'u Snapshots,
+    chain: &'u Chain,
+}
+
+impl Users for ImageUsers<'_> {
+    fn files(&self) -> oci::Result<UserFiles> {
+        let read = |path| match self.snapshots.read(self.chain, path, MAX_USER_FILE_BYTES) {
+            Ok(bytes) => Ok(bytes.unwrap_or_default()),
+            Err(error) => Err(oci::Error::new(oci::Kind::Invalid, error.to_string())),
+        };
+        Ok(UserFiles {
+            passwd: read("/etc/passwd")?,
+            group: read("/etc/group")?,
+        })
+    }
+}

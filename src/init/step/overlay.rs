@@ -1,0 +1,174 @@
+//! An image's layers as the root file system: stacked in the container's own mount namespace, so that nothing of it was
+//! ever on the host and nothing has to be unmounted, whoever is killed. SPEC(config.md#root)
+
+use crate::init::child::Child;
+use crate::init::failure::{During, Failure, Operation, Result};
+use crate::plan::OverlayOp;
+use crate::sys::mount;
+use crate::sys::{self, open};
+use nix::errno::Errno;
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+/// Makes the overlay, attaches it and keeps a handle on it.
+pub fn mount_root(child: &mut Child, op: &OverlayOp) -> Result {
+    let tree = match stack(op) {
+        Err(failure) if is_unknown(failure) => return mount_by_numbers(child, op),
+        stacked => stacked?,
+    };
+    let place = open_directory(&op.place).during(Operation::Resolve)?;
+    mount::attach(tree, place).during(Operation::Attach)?;
+    open::close(place);
+    child.root = tree;
+    Ok(())
+}
+
+/// KERNEL(<6.7): there is no `lowerdir+`, and before 5.2 no fsopen(2) either.
+fn is_unknown(failure: Failure) -> bool {
+    let old =
+        matches!(failure.operation, Operation::OpenFileSystem) && failure.errno() == Errno::ENOSYS;
+    old || failure == NO_APPENDING
+}
+
+const NO_APPENDING: Failure = Failure {
+    operation: Operation::AddLayer,
+    code: Errno::EINVAL as i32,
+};
+
+/// A detached mount of all layers: one call a layer, so their number and their names are bounded by overlayfs only.
+fn stack(op: &OverlayOp) -> Result<RawFd> {
+    let context = mount::open_context(c"overlay").during(Operation::OpenFileSystem)?;
+    let made = configure(context, op)
+        .and_then(|()| mount::create_instance(context).during(Operation::CreateFileSystem))
+        .and_then(|()| mount::mount_instance(context, 0).during(Operation::MakeMount));
+    open::close(context);
+    made
+}
+
+fn configure(context: RawFd, op: &OverlayOp) -> Result {
+    // What `mount` shows in the first column.
+    mount::set_option(context, c"source", Some(c"overlay")).during(Operation::SetOption)?;
+    for lower in &op.lowers {
+        mount::set_option(context, c"lowerdir+", Some(lower)).during(Operation::AddLayer)?;
+    }
+    if let Some((upper, work)) = &op.upper {
+        mount::set_option(context, c"upperdir", Some(upper)).during(Operation::SetOption)?;
+        mount::set_option(context, c"workdir", Some(work)).during(Operation::SetOption)?;
+    }
+    op.options.iter().try_for_each(|option| {
+        mount::set_option(context, &option.key, option.value.as_deref())
+            .during(Operation::SetOption)
+    })
+}
+
+/// KERNEL(<6.7): mount(2) takes one page of options. From /proc/self/fd a layer's name is the number of its descriptor,
+/// and so 500 layers fit.
+#[cold]
+fn mount_by_numbers(child: &mut Child, op: &OverlayOp) -> Result {
+    let mut page = Page::default();
+    write_options(&mut page, op).during(Operation::AddLayer)?;
+    open::enter_path(c"/proc/self/fd").during(Operation::Enter)?;
+    mount::mount(
+        Some(c"overlay"),
+        &op.place,
+        Some(c"overlay"),
+        0,
+        Some(page.text()),
+    )
+    .during(Operation::CreateFileSystem)?;
+    open::enter_path(c"/").during(Operation::Enter)?;
+    child.root = open_directory(&op.place).during(Operation::Resolve)?;
+    Ok(())
+}
+
+fn write_options(page: &mut Page, op: &OverlayOp) -> sys::Result<()> {
+    for (at, lower) in op.lowers.iter().enumerate() {
+        page.push(if at == 0 { b"lowerdir=" } else { b":" })?;
+        page.push_number(open_directory(lower)?)?;
+    }
+    if let Some((upper, work)) = &op.upper {
+        page.push(b",upperdir=")?;
+        page.push_number(open_directory(upper)?)?;
+        page.push(b",workdir=")?;
+        page.push_number(open_directory(work)?)?;
+    }
+    for option in &op.options {
+        page.push(b",")?;
+        page.push(option.key.to_bytes())?;
+        if let Some(value) = &option.value {
+            page.push(b"=")?;
+            page.push(value.to_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// `CloseFds` closes it at the latest.
+fn open_directory(path: &CStr) -> sys::Result<RawFd> {
+    open::open_at(libc::AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)
+}
+
+/// The options of mount(2), on the stack: nothing may be allocated here.
+struct Page {
+    bytes: [u8; 4096],
+    length: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Page {
+            bytes: [0; 4096],
+            length: 0,
+        }
+    }
+}
+
+impl Page {
+    /// The last byte stays the NUL that it is.
+    fn push(&mut self, text: &[u8]) -> sys::Result<()> {
+        let end = self.length + text.len();
+        if end >= self.bytes.len() {
+            return Err(Errno::E2BIG);
+        }
+        self.bytes[self.length..end].copy_from_slice(text);
+        self.length = end;
+        Ok(())
+    }
+
+    fn push_number(&mut self, number: RawFd) -> sys::Result<()> {
+        let mut digits = [0; 10];
+        let mut rest = number.unsigned_abs();
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 || first == 0 {
+                break;
+            }
+        }
+        self.push(&digits[first..])
+    }
+
+    fn text(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_hundred_layers_fit_into_a_page() {
+        let mut page = Page::default();
+        page.push(b"lowerdir=").expect("fits");
+        for layer in 0..500 {
+            page.push_number(layer).expect("fits");
+            page.push(b":").expect("fits");
+        }
+        assert!(page.text().to_bytes().starts_with(b"lowerdir=0:1:2:"));
+        assert!(page.text().to_bytes().ends_with(b":499:"));
+        assert_eq!(page.push(&[b'x'; 4096]), Err(Errno::E2BIG));
+    }
+}
