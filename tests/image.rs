@@ -92,7 +92,10 @@ fn import_list_export_and_remove() {
             .contains("removed")
     );
     assert_eq!(ground.works(&["ls", "-q"]), "");
-    assert_eq!(ground.works(&["prune"]), "0 blobs, 0 unpacked layers, 0 forgotten containers, 0 B freed\n");
+    assert_eq!(
+        ground.works(&["prune"]),
+        "0 blobs, 0 unpacked layers, 0 forgotten containers, 0 B freed\n"
+    );
 }
 
 #[test]
