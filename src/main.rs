@@ -1,7 +1,4 @@
 //! The program: hands its words to [`crun_lite::cli`] and ends with the exit code that comes back.
+#![no_main]
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    crun_lite::cli::run(std::env::args_os().skip(1).collect())
-}
+crun_lite::entry_point!(crun_lite::cli::run);

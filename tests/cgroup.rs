@@ -41,7 +41,7 @@ fn plan(name: &str, resources: &str) -> CgroupPlan {
 }
 
 fn create(plan: &CgroupPlan) -> Cgroup {
-    cgroup::create(plan, cgroup::survey(plan)).expect("create")
+    cgroup::create(plan, &cgroup::survey(plan)).expect("create")
 }
 
 /// Whether anything of a container or its parent is left.
@@ -137,7 +137,7 @@ fn processes_in_it_are_listed_and_keep_others_out() {
         cgroup::pids(&cgroup.record).expect("pids"),
         [shell.id() as i32]
     );
-    let again = cgroup::create(&plan, cgroup::survey(&plan)).expect_err("in use");
+    let again = cgroup::create(&plan, &cgroup::survey(&plan)).expect_err("in use");
     assert!(
         again
             .to_string()
@@ -178,7 +178,7 @@ fn what_existed_before_stays() {
 fn a_refused_value_leaves_nothing() {
     let plan = plan("refused", r#"{"cpu":{"cpus":"4095"}}"#);
     let survey = cgroup::survey(&plan);
-    let error = cgroup::create(&plan, survey.clone()).expect_err("no such CPU");
+    let error = cgroup::create(&plan, &survey).expect_err("no such CPU");
     assert!(error.to_string().contains("cpuset.cpus"), "{error}");
     assert!(!exists(&survey));
 }

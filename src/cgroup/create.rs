@@ -43,33 +43,65 @@ pub fn survey(plan: &CgroupPlan) -> CgroupRecord {
     }
 }
 
-/// Makes the cgroup. On failure what was made is removed.
-pub fn create(plan: &CgroupPlan, survey: CgroupRecord) -> Result<Cgroup> {
-    let mut cgroup = Cgroup {
-        record: CgroupRecord::default(),
-        warnings: Vec::new(),
-        directories: Vec::new(),
-    };
-    for (directory, record) in plan.directories.iter().zip(&survey.directories) {
-        if let Err(error) = add_directory(directory, record, &mut cgroup) {
+/// Makes the whole cgroup. On failure what was made is removed.
+pub fn create(plan: &CgroupPlan, survey: &CgroupRecord) -> Result<Cgroup> {
+    let made = begin(plan, survey).and_then(|mut cgroup| {
+        complete(plan, survey, &mut cgroup)?;
+        Ok(cgroup)
+    });
+    if made.is_err() {
+        // The first error is the one to tell.
+        let _ = destroy(survey);
+    }
+    made
+}
+
+/// Makes what `clone3` needs: the directory of the unified hierarchy, without its limits. What a failure leaves is the
+/// caller's to remove: `survey` names it all.
+pub fn begin(plan: &CgroupPlan, survey: &CgroupRecord) -> Result<Cgroup> {
+    let mut cgroup = Cgroup::default();
+    for (directory, record) in halves(plan, survey, true) {
+        if let Some(open) = make_directory(directory, record)? {
+            cgroup.directories.push(open);
             cgroup.record.directories.push(record.clone());
-            // The first error is the one to tell.
-            let _ = destroy(&cgroup.record);
-            return Err(error);
         }
     }
     Ok(cgroup)
 }
 
-fn add_directory(
-    plan: &DirectoryPlan,
-    record: &DirectoryRecord,
-    cgroup: &mut Cgroup,
-) -> Result<()> {
+/// Makes the rest, which can wait until the child is at work: the other hierarchies, and everything that is written.
+pub fn complete(plan: &CgroupPlan, survey: &CgroupRecord, cgroup: &mut Cgroup) -> Result<()> {
+    for (directory, record) in halves(plan, survey, false) {
+        if let Some(open) = make_directory(directory, record)? {
+            cgroup.directories.push(open);
+            cgroup.record.directories.push(record.clone());
+        }
+    }
+    for (record, directory) in cgroup.record.directories.iter().zip(&cgroup.directories) {
+        let plans = &mut plan.directories.iter();
+        if let Some(plan) = plans.find(|plan| plan.mount == record.mount) {
+            fill(plan, directory, &mut cgroup.warnings)?;
+        }
+    }
+    Ok(())
+}
+
+/// The directory of the unified hierarchy, or the others.
+fn halves<'p>(
+    plan: &'p CgroupPlan,
+    survey: &'p CgroupRecord,
+    unified: bool,
+) -> impl Iterator<Item = (&'p DirectoryPlan, &'p DirectoryRecord)> {
+    let all = plan.directories.iter().zip(&survey.directories);
+    all.filter(move |(_, record)| record.v2 == unified)
+}
+
+/// `None` where one can't be made that can be done without.
+fn make_directory(plan: &DirectoryPlan, record: &DirectoryRecord) -> Result<Option<Directory>> {
     let made = make_levels(plan, record);
     let directory = match made.and_then(|()| Directory::open(record.path())) {
         Err(error) if plan.optional && plan.writes.is_empty() && is_refusal(&error) => {
-            return Ok(());
+            return Ok(None);
         }
         Err(error) if plan.optional => {
             return Err(error.hint("without root, limits need a cgroup that was delegated to you"));
@@ -79,18 +111,28 @@ fn add_directory(
     if record.kept_levels == record.depth() && !plan.joined {
         refuse_if_in_use(&directory, record)?;
     }
-    for write in &plan.writes {
-        apply(&directory, write, &mut cgroup.warnings)?;
+    Ok(Some(directory))
+}
+
+/// Limits, device rules and ownership.
+fn fill(plan: &DirectoryPlan, directory: &Directory, warnings: &mut Vec<String>) -> Result<()> {
+    for writes in plan.writes.chunk_by(|a, b| {
+        a.only_file()
+            .is_some_and(|file| b.only_file() == Some(file))
+    }) {
+        match writes {
+            [one] => apply(directory, one, warnings)?,
+            // Device rules: a dozen values for one file.
+            many => apply_all(directory, many, warnings)?,
+        }
     }
     if let Some(program) = &plan.device_program {
-        super::devices::attach(&directory, program)?;
+        super::devices::attach(directory, program)?;
     }
-    if let Some(uid) = plan.owner {
-        delegate(&directory, uid)?;
+    match plan.owner {
+        Some(uid) => delegate(directory, uid),
+        None => Ok(()),
     }
-    cgroup.directories.push(directory);
-    cgroup.record.directories.push(record.clone());
-    Ok(())
 }
 
 fn is_refusal(error: &Error) -> bool {
@@ -164,7 +206,7 @@ fn inherit_cpuset(record: &DirectoryRecord, level: usize) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).context(format_args!("read {}", path.display()))
+    crate::sys::open::read_text(path).context(format_args!("read {}", path.display()))
 }
 
 /// One write for all that this level lacks; one each only where the kernel refused that.
@@ -294,6 +336,23 @@ pub(super) fn apply(
             done => judge(directory, first, done, warnings),
         },
     }
+}
+
+/// Values for one file, which is opened once.
+fn apply_all(directory: &Directory, writes: &[Write], warnings: &mut Vec<String>) -> Result<()> {
+    let mut file = None;
+    for write in writes {
+        let Write::One(write) = write else { continue };
+        let open = match &mut file {
+            None => directory
+                .open_to_write(&write.file)
+                .map(|fd| &*file.insert(fd)),
+            Some(fd) => Ok(&*fd),
+        };
+        let done = open.and_then(|fd| nix::unistd::write(fd, write.value.as_bytes()));
+        judge(directory, write, done.map(drop), warnings)?;
+    }
+    Ok(())
 }
 
 fn put(directory: &Directory, write: &FileWrite, warnings: &mut Vec<String>) -> Result<()> {

@@ -13,8 +13,8 @@ const ATTEMPTS: u32 = 10;
 /// empty. What existed before stays. Absent is fine: a second call, or one after a creation that was cut short, succeeds.
 pub fn destroy(record: &CgroupRecord) -> Result<()> {
     // A scope that never came to be needs no systemd to be gone.
-    let exists = record.directories.iter().any(|d| d.path().exists());
-    let scope = record.scope.as_ref().filter(|_| exists);
+    let exists = || record.directories.iter().any(|d| d.path().exists());
+    let scope = record.scope.as_ref().filter(|_| exists());
     let mut first_error = scope.and_then(|scope| super::systemd::stop_scope(scope).err());
     for directory in record.directories.iter().rev() {
         if let Err(error) = remove(directory) {
@@ -22,6 +22,17 @@ pub fn destroy(record: &CgroupRecord) -> Result<()> {
         }
     }
     first_error.map_or(Ok(()), Err)
+}
+
+/// [`destroy`] where no process is left, which the kernel tells by letting go of the directory that
+/// [`pids`](super::pids()) would ask. `false`, and nothing is removed, where there may be one.
+pub fn destroy_empty(record: &CgroupRecord) -> Result<bool> {
+    let judge = super::pids::witness(record)
+        .filter(|directory| record.scope.is_none() && directory.kept_levels < directory.depth());
+    match judge.map(|directory| remove_directory(&directory.path())) {
+        Some(Ok(())) => destroy(record).map(|()| true),
+        _ => Ok(false),
+    }
 }
 
 fn remove(record: &DirectoryRecord) -> Result<()> {

@@ -46,8 +46,13 @@ impl Directory {
 
     /// Writes one value in one `write(2)`: what follows in a second one would be another value.
     pub fn write(&self, file: &str, value: &str) -> Result<(), Errno> {
-        let fd = self.open_raw(file, OFlag::O_WRONLY)?;
+        let fd = self.open_to_write(file)?;
         nix::unistd::write(&fd, value.as_bytes()).map(drop)
+    }
+
+    /// Opens a file for several values, each in a `write(2)` of its own.
+    pub fn open_to_write(&self, file: &str) -> Result<OwnedFd, Errno> {
+        self.open_raw(file, OFlag::O_WRONLY)
     }
 
     /// Writes one value; an error tells which.

@@ -15,8 +15,8 @@ mod stats;
 mod systemd;
 mod update;
 
-pub use create::{create, survey};
-pub use destroy::destroy;
+pub use create::{begin, complete, create, survey};
+pub use destroy::{destroy, destroy_empty};
 pub use freezer::{FreezerState, freeze, freezer_state, signal_all, thaw};
 pub use oom::{OomNews, OomReport, OomWatch, oom_report};
 pub use pids::pids;

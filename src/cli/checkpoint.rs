@@ -1,10 +1,10 @@
 //! `checkpoint`: known so that engines can ask for its options; it does not freeze processes to disk yet.
 
+use super::ExitCode;
 use super::argument::{container_id, flag, option, options};
 use crate::container::Globals;
 use crate::error::{Error, Result};
 use clap::{Arg, ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("checkpoint")

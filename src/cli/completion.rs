@@ -1,11 +1,10 @@
 //! `completion`: a script that completes our command line in a shell.
 
-use super::{argument, help, print};
+use super::{ExitCode, argument, help, print};
 use crate::container::Globals;
 use crate::error::{Error, Result};
 use clap::{Arg, ArgMatches, Command, ValueEnum};
 use clap_complete::Shell;
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("completion")

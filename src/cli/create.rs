@@ -1,10 +1,10 @@
 //! `create`: makes a container whose process waits for `start`.
 
+use super::ExitCode;
 use super::argument::{container_id, flag, id, number, option, path};
 use crate::container::{CreateOptions, Globals, Id};
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("create")

@@ -1,12 +1,11 @@
 //! `delete`: removes what is left of a stopped container, or ends it first.
 
 use super::argument::{self, flag};
-use super::matching;
+use super::{ExitCode, matching};
 use crate::container::Globals;
 use crate::container::delete::delete;
 use crate::error::Result;
 use clap::{ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("delete")

@@ -1,13 +1,12 @@
 //! `events`: a container's statistics, once or as a stream of one JSON object a line.
 
 use super::argument::{self, flag, option, text};
-use super::print;
+use super::{ExitCode, print};
 use crate::container::events::{self, Event, Stats};
 use crate::container::{Globals, Id};
 use crate::error::{Error, Result};
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
-use std::process::ExitCode;
 use std::time::Duration;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);

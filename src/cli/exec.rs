@@ -1,12 +1,11 @@
 //! `exec`: runs another process in a container. Its command line ends where the process's begins.
 
 use super::argument::{self, container_id, flag, number, option, options, path, text, texts};
-use super::exit_code;
+use super::{ExitCode, exit_code};
 use crate::container::options::ExecUser;
 use crate::container::{ExecOptions, Globals};
 use crate::error::{Error, Result};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("exec")

@@ -2,13 +2,12 @@
 //!
 //! Engines decide by it: containerd wants `rro`, `user` and the idmap extension before it uses them. Reads nothing.
 
-use super::{print_json, version};
+use super::{ExitCode, print_json, version};
 use crate::container::Globals;
 use crate::error::Result;
 use crate::plan::seccomp;
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
-use std::process::ExitCode;
 
 const HOOKS: [&str; 6] = [
     "prestart",

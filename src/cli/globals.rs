@@ -51,27 +51,45 @@ pub fn command() -> Command {
         )
 }
 
-/// The options that were given, with defaults for the others.
-pub fn globals(matches: &ArgMatches) -> Result<Globals> {
-    let named_root = path(matches, "root");
-    let debug = matches.get_flag("debug");
+/// What was said of the options.
+struct Said<'m>(Option<&'m ArgMatches>);
+
+impl Said<'_> {
+    fn flag(&self, name: &str) -> bool {
+        self.0.is_some_and(|matches| matches.get_flag(name))
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        self.0.map_or(Ok(None), |matches| text(matches, name))
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.0.and_then(|matches| path(matches, name))
+    }
+}
+
+/// The options that were given, with defaults for the others. Where none was, there is nothing to parse: `None`.
+pub fn globals(matches: Option<&ArgMatches>) -> Result<Globals> {
+    let said = Said(matches);
+    let named_root = said.path("root");
+    let debug = said.flag("debug");
     Ok(Globals {
         root_named: named_root.is_some(),
         root: named_root.unwrap_or_else(default_root),
-        cgroup_manager: cgroup_manager(matches)?,
+        cgroup_manager: cgroup_manager(&said)?,
         debug,
-        strict: matches.get_flag("strict") || std::env::var_os("CRUN_LITE_STRICT").is_some(),
-        rootless: rootless(matches)?,
-        log: log_options(matches, debug)?,
+        strict: said.flag("strict") || std::env::var_os("CRUN_LITE_STRICT").is_some(),
+        rootless: rootless(&said)?,
+        log: log_options(&said, debug)?,
     })
 }
 
-fn cgroup_manager(matches: &ArgMatches) -> Result<CgroupManager> {
-    match text(matches, "cgroup-manager")?.as_deref() {
+fn cgroup_manager(said: &Said<'_>) -> Result<CgroupManager> {
+    match said.text("cgroup-manager")?.as_deref() {
         Some("cgroupfs") => Ok(CgroupManager::Cgroupfs),
         Some("systemd") => Ok(CgroupManager::Systemd),
         Some("disabled") => Ok(CgroupManager::Disabled),
-        None if matches.get_flag("systemd-cgroup") => Ok(CgroupManager::Systemd),
+        None if said.flag("systemd-cgroup") => Ok(CgroupManager::Systemd),
         None => Ok(CgroupManager::Cgroupfs),
         Some(other) => Err(unknown(
             "cgroup-manager",
@@ -81,8 +99,8 @@ fn cgroup_manager(matches: &ArgMatches) -> Result<CgroupManager> {
     }
 }
 
-fn rootless(matches: &ArgMatches) -> Result<Rootless> {
-    match text(matches, "rootless")?.as_deref() {
+fn rootless(said: &Said<'_>) -> Result<Rootless> {
+    match said.text("rootless")?.as_deref() {
         None | Some("auto") => Ok(Rootless::Auto),
         Some("true" | "1") => Ok(Rootless::True),
         Some("false" | "0") => Ok(Rootless::False),
@@ -90,20 +108,22 @@ fn rootless(matches: &ArgMatches) -> Result<Rootless> {
     }
 }
 
-fn log_options(matches: &ArgMatches, debug: bool) -> Result<LogOptions> {
-    let json = match text(matches, "log-format")?.as_deref() {
+fn log_options(said: &Said<'_>, debug: bool) -> Result<LogOptions> {
+    let json = match said.text("log-format")?.as_deref() {
         None | Some("text") => false,
         Some("json") => true,
         Some(other) => return Err(unknown("log-format", other, "text or json")),
     };
-    let level = match text(matches, "log-level")?.as_deref() {
+    let level = match said.text("log-level")?.as_deref() {
         _ if debug => LogLevel::Debug,
         None | Some("warning" | "warn" | "info") => LogLevel::Warning,
         Some("error" | "fatal" | "panic") => LogLevel::Error,
         Some("debug" | "trace") => LogLevel::Debug,
         Some(other) => return Err(unknown("log-level", other, "error, warning or debug")),
     };
-    let target = text(matches, "log")?.map_or(LogTarget::Stderr, |text| log_target(&text));
+    let target = said
+        .text("log")?
+        .map_or(LogTarget::Stderr, |text| log_target(&text));
     Ok(LogOptions {
         target,
         json,
@@ -157,7 +177,7 @@ mod tests {
 
     fn parse(words: &[&str]) -> Result<Globals> {
         let line = std::iter::once("crun-lite").chain(words.iter().copied());
-        globals(&command().try_get_matches_from(line).unwrap())
+        globals(Some(&command().try_get_matches_from(line).unwrap()))
     }
 
     #[test]

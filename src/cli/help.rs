@@ -1,10 +1,9 @@
 //! `help`: the whole tree of commands, or one command's options.
 
-use super::{IMAGE_VERBS, VERBS, find, find_image_verb, globals, print};
+use super::{ExitCode, IMAGE_VERBS, VERBS, find, find_image_verb, globals, print};
 use crate::error::Result;
 use clap::{Arg, Command};
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 /// Every command with every option, for help, completion and manual pages.
 pub fn whole_tree() -> Command {

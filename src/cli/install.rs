@@ -5,6 +5,7 @@
 
 mod staged;
 
+use super::ExitCode;
 use super::argument::{option, path};
 use super::{completion, man, print};
 use crate::container::Globals;
@@ -16,7 +17,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 const PREFIX: &str = "/usr/local";
 const PROGRAM_MODE: u32 = 0o755;

@@ -1,13 +1,12 @@
 //! `kill`: sends a signal to a container's init, or to all of its processes.
 
 use super::argument::{self, flag};
-use super::matching;
+use super::{ExitCode, matching};
 use crate::container::Globals;
 use crate::container::kill::{Whom, kill};
 use crate::container::signal::Signal;
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("kill")

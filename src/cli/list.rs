@@ -1,12 +1,11 @@
 //! `list`: the containers under the root, as runc's table, as JSON, or by id only.
 
-use super::{argument, print};
+use super::{ExitCode, argument, print};
 use crate::container::report::Report;
 use crate::container::state::list_ids;
 use crate::container::{Globals, Id, Record, StateDir, Status};
 use crate::error::{Error, Result};
 use clap::{ArgMatches, Command};
-use std::process::ExitCode;
 
 const HEADER: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
 /// COMPAT(runc): blanks between columns, and the least width of one.

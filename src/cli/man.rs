@@ -1,11 +1,10 @@
 //! `man` (hidden): writes a manual page for the program and one for each command.
 
-use super::{argument, help};
+use super::{ExitCode, argument, help};
 use crate::container::Globals;
 use crate::error::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("man")

@@ -41,7 +41,6 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 use std::ffi::OsString;
 use std::io::Write;
-use std::process::ExitCode;
 use words::Stop;
 
 /// The exit code of a failed command.
@@ -50,6 +49,18 @@ const FAILURE: u8 = 1;
 const EXEC_FAILURE: u8 = 255;
 /// COMPAT(runc): the exit code for a subcommand that doesn't exist.
 const UNKNOWN_COMMAND: u8 = 3;
+
+/// What a command ends with, 0 for success; the standard library's hides its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExitCode(u8);
+
+impl ExitCode {
+    /// All is well.
+    pub const SUCCESS: ExitCode = ExitCode(0);
+}
+
+/// The commands whose processes could lay hands on our binary.
+const MAKES_PROCESSES: [Option<&str>; 3] = [Some("create"), Some("run"), Some("exec")];
 
 /// One subcommand.
 struct Verb {
@@ -142,9 +153,16 @@ impl From<Error> for Failed {
 }
 
 /// Runs one command line, without the program's name. Every error is reported here and nowhere else.
-pub fn run(words: Vec<OsString>) -> ExitCode {
+pub fn run(words: Vec<OsString>) -> u8 {
+    if words
+        .iter()
+        .any(|word| MAKES_PROCESSES.contains(&word.to_str()))
+    {
+        // The earlier, the less is done twice. Where it fails, the command itself tries again and says why.
+        let _ = container::own_binary::protect();
+    }
     match dispatch(words) {
-        Ok(code) => {
+        Ok(ExitCode(code)) => {
             log::finish();
             code
         }
@@ -152,22 +170,31 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             log::report(&failed.error);
             // Everything is undone and told: a signal that asked us to end does so now.
             container::deliver_signals();
-            ExitCode::from(failed.code)
+            failed.code
         }
     }
 }
 
 fn dispatch(words: Vec<OsString>) -> Result<ExitCode, Failed> {
-    let command = globals::command();
-    let (ours, mut rest) = words::normalise(&command, words, Stop::Before(0));
-    if ours.iter().any(|word| word == "--help" || word == "-h") {
-        return Ok(help::print_all()?);
-    }
-    let matches = parse(command, ours)?;
-    if matches.get_flag("version") {
+    let begins_with_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
+    let (matches, mut rest) = match words.first().is_some_and(begins_with_option) {
+        false => (None, words),
+        true => {
+            let command = globals::command();
+            let (ours, rest) = words::normalise(&command, words, Stop::Before(0));
+            if ours.iter().any(|word| word == "--help" || word == "-h") {
+                return Ok(help::print_all()?);
+            }
+            (Some(parse(command, ours)?), rest)
+        }
+    };
+    if matches
+        .as_ref()
+        .is_some_and(|matches| matches.get_flag("version"))
+    {
         return Ok(version::print_version()?);
     }
-    let globals = globals::globals(&matches)?;
+    let globals = globals::globals(matches.as_ref())?;
     log::start(&globals.log)?;
     if rest.is_empty() {
         return Ok(help::print_all()?);
@@ -282,7 +309,7 @@ fn missing_value(error: &clap::Error) -> Option<String> {
 
 /// The container's exit code as ours.
 fn exit_code(code: i32) -> ExitCode {
-    ExitCode::from(code as u8)
+    ExitCode(code as u8)
 }
 
 /// All of `text` to stdout, or an error: a reader that went away is one.

@@ -1,13 +1,12 @@
 //! `mounts add|remove CONTAINER FILE`: changes a running container's mounts. COMPAT(crun)
 
-use super::argument;
+use super::{ExitCode, argument};
 use crate::container::{Globals, mounts};
 use crate::error::{Context, Error, Result};
 use clap::{Arg, ArgMatches, Command};
 use oci::runtime::Mount;
 use serde::Deserialize;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("mounts")

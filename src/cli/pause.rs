@@ -1,10 +1,9 @@
 //! `pause`: stops a container's processes where they are.
 
-use super::argument;
+use super::{ExitCode, argument};
 use crate::container::Globals;
 use crate::error::Result;
 use clap::{ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("pause")

@@ -1,12 +1,11 @@
 //! `plan`: what a start would do, step by step. Needs no privileges and changes nothing.
 
 use super::argument::{flag, option, path};
-use super::{print, print_json};
+use super::{ExitCode, print, print_json};
 use crate::container::{CreateOptions, Globals, Id, planned};
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("plan")

@@ -2,11 +2,10 @@
 //!
 //! Words behind the id go to ps(1). Where that isn't installed the table is made from /proc.
 
-use super::{argument, print};
+use super::{ExitCode, argument, print};
 use crate::container::{Globals, StateDir, processes};
 use crate::error::{Error, Result};
 use clap::{Arg, ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("ps")

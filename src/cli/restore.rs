@@ -1,11 +1,11 @@
 //! `restore`: known so that engines can ask for its options; it does not revive processes yet.
 
+use super::ExitCode;
 use super::argument::{container_id, flag, option};
 use super::checkpoint::image_arguments;
 use crate::container::Globals;
 use crate::error::{Error, Result};
 use clap::{ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("restore")

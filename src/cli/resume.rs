@@ -1,10 +1,9 @@
 //! `resume`: lets a paused container's processes go on.
 
-use super::argument;
+use super::{ExitCode, argument};
 use crate::container::Globals;
 use crate::error::Result;
 use clap::{ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("resume")

@@ -1,12 +1,11 @@
 //! `run`: makes a container, starts it, waits for its process and deletes it.
 
 use super::argument::{flag, path, positional};
-use super::{create, exit_code};
+use super::{ExitCode, create, exit_code};
 use crate::container::{CreateOptions, Globals, Id};
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 const CONFIG: &str = "config.json";
 

@@ -1,6 +1,6 @@
 //! `spec`: writes a `config.json` to begin with, equal to runc's.
 
-use super::{argument, print};
+use super::{ExitCode, argument, print};
 use crate::container::Globals;
 use crate::error::{Context, Error, Result};
 use clap::{ArgMatches, Command};
@@ -13,7 +13,6 @@ use oci::runtime::{
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("spec")

@@ -1,10 +1,9 @@
 //! `start`: lets a created container's process begin.
 
-use super::argument;
+use super::{ExitCode, argument};
 use crate::container::Globals;
 use crate::error::Result;
 use clap::{ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("start")

@@ -1,11 +1,10 @@
 //! `state`: what a container is, as JSON.
 
-use super::{argument, print_json};
+use super::{ExitCode, argument, print_json};
 use crate::container::report::Report;
 use crate::container::{Globals, StateDir, Status};
 use crate::error::Result;
 use clap::{ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("state")

@@ -1,5 +1,6 @@
 //! `update`: changes a container's limits. The options are laid over what `--resources` says.
 
+use super::ExitCode;
 use super::argument::{self, number, option, path, text};
 use crate::container::{Globals, UpdateOptions};
 use crate::error::{Context, Error, Result};
@@ -8,7 +9,6 @@ use oci::runtime::{BlockIo, Cpu, MAX_CONFIG_BYTES, Memory, Pids, Resources};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("update")

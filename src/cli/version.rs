@@ -1,8 +1,7 @@
 //! `--version`, in the lines that Docker, Podman and containerd take apart.
 
-use super::print;
+use super::{ExitCode, print};
 use crate::error::Result;
-use std::process::ExitCode;
 
 /// What this build can do, as crun says it.
 const ABILITIES: &str = "+SELINUX +APPARMOR +CAP +SECCOMP +EBPF +STATIC";

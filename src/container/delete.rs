@@ -7,7 +7,7 @@ use super::signal::Signal;
 use super::{Id, Record, StateDir, Status, hooks, image, intel_rdt};
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
-use crate::plan::HookPlan;
+use crate::plan::{HookOp, HookPlan};
 use crate::sys::clone::pidfd_open;
 use std::os::fd::AsRawFd;
 
@@ -81,8 +81,15 @@ pub fn remove(dir: StateDir, record: &Record) -> Result<()> {
         .and_then(|spec| HookPlan::of(&spec))
         .map(|hooks| hooks.poststop)
         .unwrap_or_default();
-    super::kill::end_all(record)?;
-    cgroup::destroy(&record.cgroup)?;
+    remove_and_tell(dir, record, &hooks)
+}
+
+/// [`remove`] for a caller that knows the poststop hooks.
+pub fn remove_and_tell(dir: StateDir, record: &Record, hooks: &[HookOp]) -> Result<()> {
+    if !cgroup::destroy_empty(&record.cgroup)? {
+        super::kill::end_all(record)?;
+        cgroup::destroy(&record.cgroup)?;
+    }
     if let Some(rdt) = &record.intel_rdt {
         intel_rdt::remove(rdt)?;
     }
@@ -91,7 +98,7 @@ pub fn remove(dir: StateDir, record: &Record) -> Result<()> {
     }
     dir.remove()?;
     if !hooks.is_empty() {
-        hooks::run_all_and_warn("poststop", &hooks, &hook_state(record, Status::Stopped, 0));
+        hooks::run_all_and_warn("poststop", hooks, &hook_state(record, Status::Stopped, 0));
     }
     Ok(())
 }

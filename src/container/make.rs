@@ -8,7 +8,7 @@ use super::console::Console;
 use super::image::{self, ImageRecord, Staged};
 use super::intel_rdt::{self, RdtRecord};
 use super::options::{CreateOptions, Globals};
-use super::state::{Phase, Record, StateDir};
+use super::state::{Phase, Record, StateDir, Unpublished};
 use super::{inherited, listener, notify, status, timestamp};
 use crate::cgroup::{self, Cgroup, CgroupRecord};
 use crate::error::{Context, Error, Result};
@@ -165,7 +165,7 @@ impl<'o> Making<'o> {
         }
         self.make_group(&mut made)?;
         if self.plan.cgroup.systemd.is_none() {
-            made.cgroup = cgroup::create(&self.plan.cgroup, made.record.cgroup.clone())?;
+            made.cgroup = cgroup::begin(&self.plan.cgroup, &made.record.cgroup)?;
         }
         fault::point("cgroup")?;
         if let Some(directory) = &self.plan_options.notify_dir {
@@ -179,23 +179,21 @@ impl<'o> Making<'o> {
         fault::point("prepared-mounts")?;
         let init = self.spawn(&made, fds)?;
         fault::point("clone")?;
-        if let Some(rdt) = &made.record.intel_rdt {
-            intel_rdt::admit(rdt, init.pid())?;
-        }
-        if let Some(scope) = &self.plan.cgroup.systemd {
-            // systemd moves the process into the scope itself, so there must be one.
-            made.cgroup = cgroup::create_scope(&self.plan.cgroup, scope, init.pid())?;
-        }
-        let warnings = made.cgroup.warnings.iter();
-        warnings.for_each(|warning| log::warn!("{warning}"));
+        // From here on the child mounts, on another core, while we see to what it can't do itself.
         let mapped = init.map_ids()?;
         fault::point("id-maps")?;
+        self.limit(&mut made, mapped.pid())?;
+        fault::point("limits")?;
+        made.dir.write_first_config(&self.json)?;
         let joined = mapped.join_cgroups(&made.cgroup.join_fds()?)?;
         fault::point("cgroup-join")?;
+        let record = self.stage(&mut made, joined.pid())?;
+        fault::point("staged")?;
         let signals = self.signals.as_fd();
         let mut host_side = HostSide::new(&self.spec, &self.plan, &made.record, signals);
         let created = joined.finish(&mut host_side)?;
         fault::point("created")?;
+        record.publish()?;
         self.register(&mut made, &created)?;
         match socket::readable(signals.as_raw_fd(), 0).context("poll")? {
             true => Err(interrupted()),
@@ -213,6 +211,21 @@ impl<'o> Making<'o> {
             }
             (taken, _) => taken,
         }
+    }
+
+    /// What limits the container, complete before the child enters it.
+    fn limit(&self, made: &mut Made, pid: i32) -> Result<()> {
+        if let Some(rdt) = &made.record.intel_rdt {
+            intel_rdt::admit(rdt, pid)?;
+        }
+        match &self.plan.cgroup.systemd {
+            // systemd moves the process into the scope itself, so there must be one.
+            Some(scope) => made.cgroup = cgroup::create_scope(&self.plan.cgroup, scope, pid)?,
+            None => cgroup::complete(&self.plan.cgroup, &made.record.cgroup, &mut made.cgroup)?,
+        }
+        let warnings = made.cgroup.warnings.iter();
+        warnings.for_each(|warning| log::warn!("{warning}"));
+        Ok(())
     }
 
     fn survey_group(&self) -> Result<Option<RdtRecord>> {
@@ -260,7 +273,6 @@ impl<'o> Making<'o> {
             cgroup: Cgroup::default(),
         };
         fault::point("state-directory")?;
-        made.dir.save_config(&self.json)?;
         made.dir.write(&made.record)?;
         fault::point("record")?;
         Ok(made)
@@ -311,14 +323,18 @@ impl<'o> Making<'o> {
         Ok(Spawned::new(process, &self.plan.init, Some(signals)))
     }
 
-    /// The container can be found from now on.
-    fn register(&self, made: &mut Made, created: &Created<'_>) -> Result<()> {
-        let pid = created.pid();
+    /// Writes what will be known of the container, while the child is still at work.
+    fn stage(&self, made: &mut Made, pid: i32) -> Result<Unpublished> {
         made.record.pid = pid;
         made.record.pid_start_ticks = status::start_ticks(pid)?;
         made.record.phase = Phase::Created;
         made.record.cgroup = made.cgroup.record.clone();
-        made.dir.write(&made.record)?;
+        made.dir.stage(&made.record)
+    }
+
+    /// The container can be found: whoever waits for it is told.
+    fn register(&self, made: &mut Made, created: &Created<'_>) -> Result<()> {
+        let pid = created.pid();
         fault::point("registered")?;
         if let Some(file) = &self.options.pid_file {
             super::pid_file::write(file, pid)?;

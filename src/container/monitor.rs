@@ -23,6 +23,10 @@ pub struct Watched<'w> {
     pub notify: Option<Notify>,
 }
 
+/// A process that ends sooner than this, in milliseconds, ends before giving memory back pays.
+const SOON_MS: i32 = 100;
+const FOREVER_MS: i32 = -1;
+
 /// Bytes moved at once between the terminals.
 const CHUNK_BYTES: usize = 8 << 10;
 
@@ -32,14 +36,19 @@ pub fn watch(watched: &Watched<'_>) -> Result<Exit> {
         .master
         .as_ref()
         .map(|master| RawTerminal::enter(master.as_fd()));
-    crate::sys::memory::release_code();
     let mut relay = watched.master.as_ref().map(|master| Relay {
         master: master.as_fd(),
         input: true,
         output: true,
     });
+    let mut patience_ms = SOON_MS;
     loop {
-        let ready = wait(watched, relay.as_ref())?;
+        let ready = wait(watched, relay.as_ref(), patience_ms)?;
+        if !ready.anything() && patience_ms == SOON_MS {
+            // It may run for days.
+            crate::sys::memory::release_code();
+            patience_ms = FOREVER_MS;
+        }
         if ready.signals {
             forward_signals(watched);
         }
@@ -70,7 +79,13 @@ struct Ready {
     notification: bool,
 }
 
-fn wait(watched: &Watched<'_>, relay: Option<&Relay<'_>>) -> Result<Ready> {
+impl Ready {
+    fn anything(&self) -> bool {
+        self.ended || self.signals || self.output || self.input || self.notification
+    }
+}
+
+fn wait(watched: &Watched<'_>, relay: Option<&Relay<'_>>, patience_ms: i32) -> Result<Ready> {
     // A side that is done is not asked: it would be ready for ever.
     let output = relay
         .filter(|relay| relay.output)
@@ -89,7 +104,7 @@ fn wait(watched: &Watched<'_>, relay: Option<&Relay<'_>>) -> Result<Ready> {
         input,
         notify,
     ];
-    match crate::sys::socket::ready(fds) {
+    match crate::sys::socket::ready(fds, patience_ms) {
         Err(Errno::EINTR) => Ok(Ready::default()),
         other => {
             let [ended, signals, output, input, notification] = other.context("poll")?;

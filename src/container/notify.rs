@@ -94,7 +94,7 @@ impl Notify {
     pub fn await_ready(&self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<()> {
         loop {
             let fds = [self.socket.as_raw_fd(), pidfd.as_raw_fd()];
-            let [message, ended] = match crate::sys::socket::ready(fds) {
+            let [message, ended] = match crate::sys::socket::ready(fds, -1) {
                 Err(nix::errno::Errno::EINTR) => continue,
                 other => other.context("poll")?,
             };

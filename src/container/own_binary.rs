@@ -6,9 +6,6 @@
 
 use crate::error::{Context, Error, Result};
 use crate::sys::exe;
-use crate::sys::process::TextArray;
-use std::ffi::{CString, OsString};
-use std::os::unix::ffi::OsStrExt;
 
 /// Returns when our binary is safe; otherwise this process starts anew, with the same arguments.
 pub fn protect() -> Result<()> {
@@ -18,25 +15,8 @@ pub fn protect() -> Result<()> {
     let handle = exe::read_only_mount()
         .or_else(|_| exe::sealed_copy())
         .context("make a read-only image of our own binary")?;
-    let args: Vec<CString> = std::env::args_os().map(text).collect();
-    let env: Vec<CString> = std::env::vars_os()
-        .map(|(name, value)| text(joined(name, &value)))
-        .collect();
-    let array = |texts: &[CString]| TextArray::new(texts.iter().map(CString::as_c_str));
-    let errno = exe::exec_handle(&handle, &array(&args), &array(&env));
     Err(Error::errno(
         "execute a read-only image of our own binary",
-        errno,
+        exe::execute_again(&handle),
     ))
-}
-
-fn joined(mut name: OsString, value: &OsString) -> OsString {
-    name.push("=");
-    name.push(value);
-    name
-}
-
-/// What came from the kernel as an argument holds no NUL.
-fn text(word: OsString) -> CString {
-    CString::new(word.as_bytes()).unwrap_or_default()
 }

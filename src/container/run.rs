@@ -9,6 +9,7 @@ use super::options::{CreateOptions, Globals};
 use super::{delete, image, own_binary, start};
 use crate::error::{Context, Error, Result};
 use crate::init::parent::Running;
+use crate::plan::HookOp;
 use crate::sys::clone::fork_alone;
 use crate::sys::{open, process, socket};
 use std::os::fd::AsFd;
@@ -59,7 +60,15 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
             notify.await_ready(init.pid, init.pidfd.as_fd())?;
         }
         if let Some(staged) = making.staged.as_ref().filter(|staged| staged.record.remove) {
-            leave_keeper(globals, dir, &record, options, &init, &staged.tended)?;
+            let hooks = making.plan.hooks.poststop.as_slice();
+            leave_keeper(
+                (globals, options),
+                dir,
+                &record,
+                hooks,
+                &init,
+                &staged.tended,
+            )?;
         }
         return Ok(0);
     };
@@ -74,7 +83,8 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
         tell_of_memory(options, &record);
     }
     if !options.keep {
-        delete_ended(globals, dir, &record, options)?;
+        let hooks = making.plan.hooks.poststop.as_slice();
+        delete_ended(globals, options, dir, &record, hooks)?;
     }
     Ok(exit.code())
 }
@@ -100,10 +110,10 @@ fn tell_of_memory(options: &CreateOptions, record: &super::Record) {
 /// `run --detach --rm`: a process stays that deletes the container when it has ended. It holds the container's note in
 /// the store, so if it is killed the next command does its work.
 fn leave_keeper(
-    globals: &Globals,
+    (globals, options): (&Globals, &CreateOptions),
     dir: super::StateDir,
     record: &super::Record,
-    options: &CreateOptions,
+    poststop: &[HookOp],
     init: &Running,
     tended: &Tended,
 ) -> Result<()> {
@@ -112,7 +122,7 @@ fn leave_keeper(
         let _ = open::silence_standard_streams();
         crate::sys::memory::release_code();
         let _ = socket::readable(std::os::fd::AsRawFd::as_raw_fd(&init.pidfd), -1);
-        let deleted = delete_ended(globals, dir, record, options);
+        let deleted = delete_ended(globals, options, dir, record, poststop);
         tended.remove();
         process::exit(deleted.is_err().into())
     };
@@ -124,12 +134,13 @@ fn leave_keeper(
 /// Another command may have deleted it in the meantime.
 fn delete_ended(
     globals: &Globals,
+    options: &CreateOptions,
     mut dir: super::StateDir,
     record: &super::Record,
-    options: &CreateOptions,
+    poststop: &[HookOp],
 ) -> Result<()> {
     match dir.lock_again() {
-        Ok(()) => delete::remove(dir, record),
+        Ok(()) => delete::remove_and_tell(dir, record, poststop),
         Err(_) if !globals.root.join(&options.id).exists() => Ok(()),
         Err(error) => Err(error),
     }

@@ -18,10 +18,15 @@ use std::path::{Path, PathBuf};
 
 /// The record's file.
 const STATE: &str = "state.json";
+/// The record's file while the container is being created. KERNEL: ext4 writes a file to disk at once that is renamed
+/// over another, so nothing is renamed over it.
+const CREATING: &str = "creating.json";
 /// The configuration as it was at `create`. SPEC(runtime.md#lifecycle): later changes of the bundle's have no effect.
 const CONFIG: &str = "config.json";
 /// Where init waits for `start`; exists exactly as long as it does.
 const START_SOCKET: &str = "start.sock";
+/// Nearly every record fits in this, in bytes.
+const LIKELY_STATE_BYTES: usize = 4 << 10;
 /// A state file larger than this isn't ours, in bytes: annotations are all that grows in it.
 const MAX_STATE_BYTES: u64 = 2 * oci::runtime::MAX_CONFIG_BYTES;
 
@@ -202,27 +207,51 @@ impl StateDir {
 
     /// Reads the record, with its fields checked as far as commands rely on them.
     pub fn read(&self) -> Result<Record> {
-        let path = self.path.join(STATE);
-        let bytes =
-            read_bounded(&path, MAX_STATE_BYTES).map_err(|error| self.unreadable(&path, &error))?;
+        // The last look is for one that was completed between the first two.
+        let looks = [STATE, CREATING, STATE].map(|file| self.path.join(file));
+        let mut found = looks
+            .iter()
+            .map(|path| (read_bounded(path, MAX_STATE_BYTES), path));
+        let absent = || (Err(std::io::ErrorKind::NotFound.into()), &looks[0]);
+        let (read, path) = found
+            .find(|(read, _)| !is_absent(read))
+            .unwrap_or_else(absent);
+        let bytes = read.map_err(|error| self.unreadable(path, &error))?;
         let record: Record = oci::runtime::parse(&bytes)
-            .map_err(|error| damaged(&self.id, &path, &error.to_string()))?;
+            .map_err(|error| damaged(&self.id, path, &error.to_string()))?;
         match implausible(&record, &self.id) {
-            Some(problem) => Err(damaged(&self.id, &path, &problem)),
+            Some(problem) => Err(damaged(&self.id, path, &problem)),
             None => Ok(record),
         }
     }
 
-    /// Replaces the record in one step.
+    /// Writes the record: of a container that is being created in place, later ones in one step.
+    ///
+    /// A reader that comes between the making and the first writing finds it empty, which is as good as absent.
     pub fn write(&self, record: &Record) -> Result<()> {
-        let path = self.path.join(STATE);
-        let json = serde_json::to_vec(record)
-            .map_err(|error| Error::new(format!("write {}: {error}", path.display())))?;
-        replace(&path, &json)
+        let (state, creating) = (self.path.join(STATE), self.path.join(CREATING));
+        let json = encode(record, &state)?;
+        match record.phase {
+            Phase::Creating => write_new(&creating, &json),
+            Phase::Created => replace(&state, &json),
+        }
     }
 
-    /// Keeps the configuration that the container is made from.
-    pub fn save_config(&self, json: &[u8]) -> Result<()> {
+    /// Writes the record of a container that is soon complete; [`Unpublished::publish`] makes it the one that counts.
+    pub fn stage(&self, record: &Record) -> Result<Unpublished> {
+        let state = self.path.join(STATE);
+        let fresh = state.with_extension("new");
+        write_new(&fresh, &encode(record, &fresh)?)?;
+        Ok(Unpublished { fresh, state })
+    }
+
+    /// Keeps the configuration that a new container is made from. Nobody reads it before the container is created.
+    pub fn write_first_config(&self, json: &[u8]) -> Result<()> {
+        write_new(&self.path.join(CONFIG), json)
+    }
+
+    /// Replaces the configuration in one step.
+    pub fn write_config(&self, json: &[u8]) -> Result<()> {
         replace(&self.path.join(CONFIG), json)
     }
 
@@ -252,6 +281,13 @@ impl StateDir {
 
     /// Removes the directory and all in it; the id is free then.
     pub fn clear(&self) -> Result<()> {
+        for file in [STATE, CREATING, CONFIG] {
+            let _ = fs::remove_file(self.path.join(file));
+        }
+        // Usually there was nothing else.
+        if fs::remove_dir(&self.path).is_ok() {
+            return Ok(());
+        }
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(
                 format!("remove state directory {}", self.path.display()),
@@ -274,6 +310,21 @@ impl StateDir {
             "its creation is under way or was interrupted; remove what is left with `delete --force {}`",
             self.id
         ))
+    }
+}
+
+/// A record that is written but not yet the container's.
+#[must_use]
+#[derive(Debug)]
+pub struct Unpublished {
+    fresh: PathBuf,
+    state: PathBuf,
+}
+
+impl Unpublished {
+    /// From here on other commands see the container as this record says.
+    pub fn publish(self) -> Result<()> {
+        fs::rename(&self.fresh, &self.state).context(format_args!("write {}", self.state.display()))
     }
 }
 
@@ -333,6 +384,14 @@ fn implausible(record: &Record, id: &Id) -> Option<String> {
     None
 }
 
+/// An empty one was just made and is about to be written.
+fn is_absent(read: &std::io::Result<Vec<u8>>) -> bool {
+    match read {
+        Ok(bytes) => bytes.is_empty(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
 fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
@@ -354,15 +413,26 @@ fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
 /// Writes a neighbour and renames it over `path`: readers see the old text or the new one.
 fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let fresh = path.with_extension("new");
-    let written = OpenOptions::new()
+    write_new(&fresh, bytes)?;
+    fs::rename(&fresh, path).context(format_args!("write {}", path.display()))
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&fresh)
+        .open(path)
         .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| fs::rename(&fresh, path));
-    written.context(format_args!("write {}", path.display()))
+        .context(format_args!("write {}", path.display()))
+}
+
+fn encode(record: &Record, path: &Path) -> Result<Vec<u8>> {
+    let mut json = Vec::with_capacity(LIKELY_STATE_BYTES);
+    serde_json::to_writer(&mut json, record)
+        .map_err(|error| Error::new(format!("write {}: {error}", path.display())))?;
+    Ok(json)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use super::{Phase, Record, StateDir};
 use crate::cgroup::{self, FreezerState};
 use crate::error::{Context, Error, Result};
+use crate::sys::open::read_small;
 use serde::Serialize;
 use std::fmt;
 
@@ -72,7 +73,7 @@ impl fmt::Display for Status {
 
 /// Whether the process that had `pid` when it started at `start_ticks` still runs: a zombie doesn't.
 pub fn is_alive(pid: i32, start_ticks: u64) -> bool {
-    let Ok(stat) = std::fs::read(format!("/proc/{pid}/stat")) else {
+    let Ok(stat) = read_small(format!("/proc/{pid}/stat")) else {
         return false;
     };
     match parse_stat(&stat) {
@@ -84,7 +85,7 @@ pub fn is_alive(pid: i32, start_ticks: u64) -> bool {
 /// When a process started, in clock ticks since boot; a zombie still has it.
 pub fn start_ticks(pid: i32) -> Result<u64> {
     let path = format!("/proc/{pid}/stat");
-    let stat = std::fs::read(&path).context(format_args!("read {path}"))?;
+    let stat = read_small(&path).context(format_args!("read {path}"))?;
     match parse_stat(&stat) {
         Some((_, ticks)) => Ok(ticks),
         None => Err(Error::new(format!("read {path}: unexpected format"))),

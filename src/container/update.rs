@@ -63,5 +63,5 @@ fn set_schemas(record: &Record, linux: &mut Linux, options: &UpdateOptions) -> R
 fn remember(dir: &StateDir, spec: &Spec) -> Result<()> {
     let json = serde_json::to_vec(spec)
         .map_err(|error| Error::new(format!("remember the limits: {error}")))?;
-    dir.save_config(&json)
+    dir.write_config(&json)
 }

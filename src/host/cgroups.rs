@@ -4,6 +4,7 @@
 //! needs no mount table at all. Parsing is apart from reading, so that hosts we don't have are tests.
 
 use crate::error::{Context, Result};
+use crate::sys::open;
 use std::path::{Path, PathBuf};
 
 /// Where every distribution mounts cgroups.
@@ -57,11 +58,11 @@ pub fn probe_cgroups() -> Result<(CgroupLayout, OwnCgroups)> {
 }
 
 fn read(path: &str) -> Result<String> {
-    std::fs::read_to_string(path).context(format_args!("read {path}"))
+    open::read_text(path).context(format_args!("read {path}"))
 }
 
 fn root_controllers(mount: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
+    let text = open::read_text(mount.join("cgroup.controllers")).unwrap_or_default();
     text.split_whitespace().map(str::to_owned).collect()
 }
 

@@ -5,7 +5,7 @@
 mod cgroups;
 
 use crate::error::{Context, Result};
-use crate::sys::credentials;
+use crate::sys::{credentials, open};
 use std::path::Path;
 
 pub use cgroups::{CgroupLayout, Hierarchy, probe_cgroups, unescape};
@@ -84,7 +84,7 @@ fn is_yes(file: &str) -> bool {
 
 /// The initial user namespace maps all ids to themselves.
 fn in_initial_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let map = open::read_text("/proc/self/uid_map").unwrap_or_default();
     map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
 }
 

@@ -5,6 +5,7 @@
 
 use super::failure::{During, Failure, Operation, Result};
 use super::message::{ChildEnd, FromInit, ToInit};
+use super::path::Above;
 use super::prepare::{Filter, Prepared};
 use super::step;
 use crate::plan::Step;
@@ -25,6 +26,8 @@ pub struct Child<'c, 'p> {
     pub step: u32,
     /// The root file system, `/` before [`Step::OpenRoot`].
     pub root: RawFd,
+    /// The directory that the last mount or device lay in.
+    pub above: Above,
     /// The private procfs, once a step wanted it.
     pub procfs: Option<RawFd>,
     /// One that has the kernel's parameters.
@@ -45,7 +48,7 @@ pub struct Child<'c, 'p> {
 
 /// Runs all steps. Never returns: the last step is `execve`.
 pub fn run(prepared: &mut Prepared<'_>, runtime: RawFd) -> ! {
-    sys::memory::forbid_allocation();
+    sys::allocator::forbid_allocation();
     let steps = &prepared.plan.steps;
     let mut child = Child::new(prepared, ChildEnd(runtime));
     let failure = match child.begin() {
@@ -78,6 +81,7 @@ impl<'c, 'p> Child<'c, 'p> {
             runtime,
             step: 0,
             root: -1,
+            above: Above::default(),
             procfs: None,
             parameters: None,
             empty_directory: None,
@@ -121,6 +125,12 @@ impl Child<'_, '_> {
     }
 
     fn execute(&mut self, step: &Step) -> Result {
+        if !matches!(
+            step,
+            Step::Mount(_) | Step::AttachPrepared { .. } | Step::Device(_) | Step::Symlink { .. }
+        ) {
+            self.above.forget();
+        }
         match step {
             Step::BecomeNamespaceRoot { clear_groups } => {
                 step::identity::become_namespace_root(self, *clear_groups)

@@ -6,7 +6,7 @@
 use super::prepare::Arrays;
 use crate::sys::clone::{Exit, Fork, ForkFlags, fork_then, pidfd_send_signal, wait_pidfd};
 use crate::sys::socket::Waited;
-use crate::sys::{Result, memory, open, process, signal, socket};
+use crate::sys::{Result, allocator, open, process, signal, socket};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
@@ -46,7 +46,7 @@ pub fn execute(
 }
 
 fn become_hook(path: &CStr, arrays: &Arrays, input: RawFd) -> ! {
-    memory::forbid_allocation();
+    allocator::forbid_allocation();
     // Nobody would hear its result, nor end it when its time is over.
     let _ = process::die_with_parent(true);
     let ready = open::duplicate_onto(input, 0)

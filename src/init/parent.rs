@@ -140,6 +140,11 @@ impl<'p> Spawned<'p> {
 }
 
 impl<'p> Mapped<'p> {
+    /// The child's pid as we see it.
+    pub fn pid(&self) -> i32 {
+        self.0.pid()
+    }
+
     /// Hands over the cgroup files that the child writes itself into.
     pub fn join_cgroups(self, files: &[OwnedFd]) -> Result<Joined<'p>> {
         if self.0.plan.steps.contains(&Step::JoinCgroup) {
@@ -161,6 +166,11 @@ pub trait Companion {
 }
 
 impl<'p> Joined<'p> {
+    /// The child's pid as we see it.
+    pub fn pid(&self) -> i32 {
+        self.0.pid()
+    }
+
     /// Answers the child until everything but its program is done.
     pub fn finish(self, companion: &mut dyn Companion) -> Result<Created<'p>> {
         let init = self.0;

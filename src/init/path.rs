@@ -58,6 +58,16 @@ pub fn open_existing(root: RawFd, path: &CStr, flags: i32) -> Result<RawFd> {
 
 /// Opens the directory that `path` lies in, made when missing, and gives the last component.
 pub fn open_parent(root: RawFd, path: &CStr) -> Result<(RawFd, &CStr)> {
+    let mut directory = Text::new();
+    let name = split(path, &mut directory)?;
+    Ok((
+        open_or_make(root, directory.as_c_str()?, Missing::Directory, true)?,
+        name,
+    ))
+}
+
+/// The last component, which is a name; what is before it goes into `directory`.
+fn split<'p>(path: &'p CStr, directory: &mut Text) -> Result<&'p CStr> {
     let bytes = path.to_bytes();
     let slash = bytes
         .iter()
@@ -68,17 +78,131 @@ pub fn open_parent(root: RawFd, path: &CStr) -> Result<(RawFd, &CStr)> {
     if name.is_empty() || name == c"." || name == c".." {
         return Err(Errno::EINVAL);
     }
-    let mut directory = Text::new();
-    directory.append(&bytes[..slash])?;
-    let directory = if slash == 0 {
-        c"/"
-    } else {
-        directory.as_c_str()?
-    };
-    Ok((
-        open_or_make(root, directory, Missing::Directory, true)?,
-        name,
-    ))
+    directory.append(&bytes[..slash.max(1)])?;
+    Ok(name)
+}
+
+/// The directory that the last path lay in, kept open: the next one often lies there too.
+///
+/// It is right as long as nothing is mounted over it. Paths of mounts come through here, so a mount on the directory
+/// or above it replaces it; before anything else mounts, it must be [forgotten](Above::forget).
+pub struct Above {
+    path: [u8; ABOVE_PATH_BYTES],
+    length: usize,
+    /// -1 without one.
+    fd: RawFd,
+}
+
+/// A directory with a longer path is not kept.
+const ABOVE_PATH_BYTES: usize = 128;
+
+impl Default for Above {
+    fn default() -> Above {
+        Above {
+            path: [0; ABOVE_PATH_BYTES],
+            length: 0,
+            fd: -1,
+        }
+    }
+}
+
+impl Above {
+    /// Closes it.
+    pub fn forget(&mut self) {
+        if self.fd >= 0 {
+            open::close(self.fd);
+            self.fd = -1;
+        }
+    }
+
+    /// [`open_or_make`], in one or two calls where a directory is to be made beside the last one.
+    pub fn open_or_make(
+        &mut self,
+        root: RawFd,
+        path: &CStr,
+        missing: Missing,
+        follow: bool,
+    ) -> Result<RawFd> {
+        let mut directory = Text::new();
+        let Ok(name) = split(path, &mut directory) else {
+            self.forget();
+            return open_or_make(root, path, missing, follow);
+        };
+        if self.is(&directory)
+            && missing == Missing::Directory
+            && let Ok(made) = make_directory(self.fd, name)
+        {
+            return Ok(made);
+        }
+        let flags = libc::O_PATH | if follow { 0 } else { libc::O_NOFOLLOW };
+        match open::open_in_root(root, path, flags, 0) {
+            Err(Errno::ENOENT) if missing == Missing::Directory => {}
+            Err(Errno::ENOSYS | Errno::EPERM | Errno::ENOENT) => {
+                self.forget();
+                return open_or_make(root, path, missing, follow);
+            }
+            other => {
+                self.forget_unless(&directory);
+                return other;
+            }
+        }
+        // More than the last component may be missing, or a link be in the way: step by step then.
+        match self
+            .find(root, &directory)
+            .and_then(|above| make_directory(above, name))
+        {
+            Err(_) => open_or_make(root, path, missing, follow),
+            made => made,
+        }
+    }
+
+    /// The directory that `path` lies in, made when missing, which stays ours, and the last component.
+    pub fn parent<'p>(&mut self, root: RawFd, path: &'p CStr) -> Result<(RawFd, &'p CStr)> {
+        let mut directory = Text::new();
+        let name = split(path, &mut directory)?;
+        if !self.is(&directory) {
+            let (fd, _) = open_parent(root, path)?;
+            self.keep(&directory, fd);
+        }
+        Ok((self.fd, name))
+    }
+
+    fn is(&self, directory: &Text) -> bool {
+        self.fd >= 0 && self.path[..self.length] == *directory.as_bytes()
+    }
+
+    fn forget_unless(&mut self, directory: &Text) {
+        if !self.is(directory) {
+            self.forget();
+        }
+    }
+
+    fn find(&mut self, root: RawFd, directory: &Text) -> Result<RawFd> {
+        if !self.is(directory) {
+            let flags = libc::O_PATH | libc::O_DIRECTORY;
+            let fd = open::open_in_root(root, directory.as_c_str()?, flags, 0)?;
+            self.keep(directory, fd);
+        }
+        Ok(self.fd)
+    }
+
+    fn keep(&mut self, directory: &Text, fd: RawFd) {
+        self.forget();
+        // One whose path is too long is kept under none: it is never found again, and closed with the next.
+        let path = directory.as_bytes();
+        self.length = if path.len() > ABOVE_PATH_BYTES {
+            0
+        } else {
+            path.len()
+        };
+        self.path[..self.length].copy_from_slice(&path[..self.length]);
+        self.fd = fd;
+    }
+}
+
+fn make_directory(above: RawFd, name: &CStr) -> Result<RawFd> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    open::make_directory(above, name, 0o755).and_then(|()| open::open_at(above, name, flags, 0))
 }
 
 /// A text of bounded length on the stack, NUL-terminated.

@@ -1,7 +1,6 @@
 //! execveat(2): executing a file by handle, and what the kernel says about the file that we are.
 
 use super::mount::{self, AttributeChange, attribute};
-use super::process::TextArray;
 use super::{Result, open};
 use nix::errno::Errno;
 use std::ffi::CStr;
@@ -53,16 +52,19 @@ pub fn sealed_copy() -> Result<OwnedFd> {
     unsafe { syscall!(SYS_fcntl, copy.as_raw_fd(), libc::F_ADD_SEALS, seals) }.map(|_| copy)
 }
 
-/// Becomes the file behind a handle, with these arguments and our environment. Returns only on failure.
-pub fn exec_handle(file: &OwnedFd, args: &TextArray, env: &TextArray) -> Errno {
-    // SAFETY: the path is empty and NUL-terminated; both arrays end in null and their texts outlive the call.
+/// Becomes the file behind a handle, with our own words and environment. Returns only on failure.
+pub fn execute_again(file: &OwnedFd) -> Errno {
+    let Some([words, environment]) = super::entry::vectors() else {
+        return Errno::EINVAL;
+    };
+    // SAFETY: the path is empty and NUL-terminated; both arrays are the kernel's own, complete and unchanged.
     let result = unsafe {
         syscall!(
             SYS_execveat,
             file.as_raw_fd(),
             c"".as_ptr(),
-            args.as_ptr(),
-            env.as_ptr(),
+            words,
+            environment,
             libc::AT_EMPTY_PATH
         )
     };

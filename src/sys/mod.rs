@@ -14,10 +14,12 @@ macro_rules! syscall {
     };
 }
 
+pub mod allocator;
 pub mod bpf;
 pub mod clone;
 pub mod copy;
 pub mod credentials;
+pub mod entry;
 pub mod exe;
 pub mod memory;
 pub mod mount;

@@ -188,6 +188,25 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
     }
 }
 
+/// A small file of a kernel's file system, whole; asking for its size first would be a wasted call, since it is 0.
+pub fn read_small(path: impl AsRef<std::path::Path>) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    /// What nearly all of them fit in.
+    const LIKELY_BYTES: usize = 4 << 10;
+    let mut content = Vec::with_capacity(LIKELY_BYTES);
+    // `take` keeps the standard library from asking.
+    let mut file = std::fs::File::open(path)?.take(u64::MAX);
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// [`read_small`] of a text.
+pub fn read_text(path: impl AsRef<std::path::Path>) -> std::io::Result<String> {
+    let content = read_small(path)?;
+    String::from_utf8(content)
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+}
+
 /// write(2) of all bytes, restarted when interrupted.
 pub fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {

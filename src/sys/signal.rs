@@ -58,26 +58,26 @@ pub fn reset_ignored(ignored: u64) {
 
 /// Which signals the caller ignores, as a bit mask with signal 1 lowest.
 ///
-/// The Rust run time ignores SIGPIPE; anything else was inherited.
+/// SIGPIPE is ours ([`super::entry`]); anything else was inherited.
 pub fn ignored() -> u64 {
-    let mut mask = 0;
-    for signal in 1..=64 {
-        let mut action = KernelSigaction::default();
-        // SAFETY: action is valid for writing; a null new action only reads.
-        let read = unsafe {
-            syscall!(
-                SYS_rt_sigaction,
-                signal,
-                0usize,
-                &raw mut action,
-                KERNEL_SIGSET_BYTES
-            )
-        };
-        if read.is_ok() && action.handler == libc::SIG_IGN {
-            mask |= 1 << (signal - 1);
-        }
-    }
-    mask
+    (1..=64)
+        .filter(|signal| is_ignored(*signal))
+        .fold(0, |mask, signal| mask | 1 << (signal - 1))
+}
+
+fn is_ignored(signal: i32) -> bool {
+    let mut action = KernelSigaction::default();
+    // SAFETY: action is valid for writing; a null new action only reads.
+    let read = unsafe {
+        syscall!(
+            SYS_rt_sigaction,
+            signal,
+            0usize,
+            &raw mut action,
+            KERNEL_SIGSET_BYTES
+        )
+    };
+    read.is_ok() && action.handler == libc::SIG_IGN
 }
 
 /// Blocks every signal that can be blocked and returns an fd that delivers them instead.
@@ -91,11 +91,9 @@ pub fn signal_fd() -> Result<OwnedFd> {
 /// readable while one of them is pending.
 pub fn defer_termination() -> Result<OwnedFd> {
     let asking = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
-    let mask = asking
-        .iter()
-        .fold(0, |mask, signal| mask | 1 << (signal - 1));
     // KERNEL: one that is ignored would become pending once it is blocked.
-    let mask = mask & !ignored();
+    let heard = asking.iter().filter(|signal| !is_ignored(**signal));
+    let mask = heard.fold(0, |mask, signal| mask | 1 << (signal - 1));
     set_mask(libc::SIG_BLOCK, mask)?;
     readable_when_pending(mask)
 }

@@ -136,9 +136,10 @@ pub fn accept(listener: RawFd) -> Result<RawFd> {
     }
 }
 
-/// poll(2) of several fds for reading, without a time limit; a negative fd is left out. EINTR is the caller's matter.
-pub fn ready<const N: usize>(fds: [RawFd; N]) -> Result<[bool; N]> {
-    poll(fds, -1)
+/// poll(2) of several fds for reading; a negative fd is left out, a negative time waits for ever. EINTR is the caller's
+/// matter.
+pub fn ready<const N: usize>(fds: [RawFd; N], timeout_ms: i32) -> Result<[bool; N]> {
+    poll(fds, timeout_ms)
 }
 
 /// What ended a [`wait`].

@@ -1,6 +1,6 @@
 //! The state file: what another program, a full disk or an older version left there.
 
-use crun_lite::container::{Id, Record, StateDir};
+use crun_lite::container::{Id, Phase, Record, StateDir};
 use proptest::prelude::*;
 use std::fs;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ fn with_record(check: impl FnOnce(&StateDir, &PathBuf)) {
         rootfs: "/bundle/rootfs".into(),
         pid: 4711,
         pid_start_ticks: 1,
+        phase: Phase::Created,
         created: "2026-11-21T10:00:00.000000000Z".into(),
         ..Record::default()
     };

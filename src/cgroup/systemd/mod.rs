@@ -29,7 +29,7 @@ pub fn create_scope(plan: &CgroupPlan, scope: &SystemdPlan, pid: i32) -> Result<
         user: scope.user,
     };
     let mut plan = plan.clone();
-    let made = locate(&mut plan, pid).and_then(|()| create(&plan, survey(&plan)));
+    let made = locate(&mut plan, pid).and_then(|()| create(&plan, &survey(&plan)));
     match made {
         Ok(mut cgroup) => {
             cgroup.record.scope = Some(record);

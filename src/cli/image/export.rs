@@ -1,11 +1,11 @@
 //! `image export`: an image of the store into a file or directory.
 
 use super::{explain, store};
+use crate::cli::ExitCode;
 use crate::cli::argument::positional;
 use crate::container::Globals;
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("export")

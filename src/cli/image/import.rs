@@ -3,12 +3,12 @@
 use super::progress::Reporter;
 use super::pull::{transfer_arguments, transfer_options};
 use super::{explain, store};
+use crate::cli::ExitCode;
 use crate::cli::argument::positional;
 use crate::container::Globals;
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
 use oci::transfer::StoreOnly;
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     let command = Command::new("import")

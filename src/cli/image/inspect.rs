@@ -1,13 +1,13 @@
 //! `image inspect`: everything that is known of images, as JSON.
 
 use super::{explain, store};
+use crate::cli::ExitCode;
 use crate::cli::print_json;
 use crate::container::Globals;
 use crate::error::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use oci::store::Opened;
 use serde_json::json;
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("inspect")

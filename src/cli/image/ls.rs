@@ -1,6 +1,7 @@
 //! `image ls`: the images of the store, as a table, as JSON, or by name only.
 
 use super::{explain, human, store};
+use crate::cli::ExitCode;
 use crate::cli::argument::{flag, is_json, option};
 use crate::cli::{print, print_json};
 use crate::container::Globals;
@@ -8,7 +9,6 @@ use crate::error::Result;
 use clap::{ArgMatches, Command};
 use oci::store::Listed;
 use serde_json::json;
-use std::process::ExitCode;
 
 const HEADER: [&str; 6] = ["NAME", "DIGEST", "PLATFORM", "LAYERS", "SIZE", "CREATED"];
 

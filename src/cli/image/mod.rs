@@ -13,13 +13,13 @@ pub(in crate::cli) mod pull;
 mod rm;
 
 use super::argument::{option, path};
+use crate::cli::ExitCode;
 use crate::container::Globals;
 use crate::container::image::Home;
 use crate::error::{Error, Result};
 use clap::{ArgMatches, Command};
 use oci::store::Store;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// A subcommand of `image`.
 type Subcommand = (

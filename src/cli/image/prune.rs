@@ -2,13 +2,13 @@
 //! containers that are gone.
 
 use super::{explain, home, human};
+use crate::cli::ExitCode;
 use crate::cli::argument::flag;
 use crate::cli::print;
 use crate::container::Globals;
 use crate::container::image::{remove_unused_layers, sweep, sweep_snapshots};
 use crate::error::Result;
 use clap::{ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("prune")

@@ -3,6 +3,7 @@
 use super::credential;
 use super::progress::Reporter;
 use super::{explain, store};
+use crate::cli::ExitCode;
 use crate::cli::argument::{flag, option, options, path, positional, text, texts};
 use crate::container::Globals;
 use crate::error::{Error, Result};
@@ -11,7 +12,6 @@ use oci::platform::Platform;
 use oci::reference::{self, Location};
 use oci::registry::{self, Credential, Options};
 use oci::transfer::{self, StoreOnly};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     let command = Command::new("pull")

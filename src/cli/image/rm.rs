@@ -2,13 +2,13 @@
 
 use super::inspect::{images, names};
 use super::{explain, home, human};
+use crate::cli::ExitCode;
 use crate::cli::argument::flag;
 use crate::cli::print;
 use crate::container::Globals;
 use crate::container::image::remove_unused_layers;
 use crate::error::Result;
 use clap::{ArgMatches, Command};
-use std::process::ExitCode;
 
 pub fn command() -> Command {
     Command::new("rm").about("remove images").arg(images()).arg(

@@ -5,6 +5,7 @@
 mod arguments;
 mod wishes;
 
+use super::ExitCode;
 use super::argument::text;
 use super::image::progress::Reporter;
 use super::image::pull::{registry_options, transfer_options};
@@ -18,7 +19,6 @@ use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 
 pub fn run_command() -> Command {

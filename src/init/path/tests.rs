@@ -122,3 +122,35 @@ fn a_parent_is_made_and_its_last_name_kept() {
         );
     }
 }
+
+#[test]
+fn the_last_directory_is_used_again_and_never_for_another_path() {
+    let tree = tree("above");
+    let mut above = Above::default();
+    let mut make = |path: &str| {
+        let made = above.open_or_make(tree.root, &text(path), Missing::Directory, true);
+        let fd = made.expect("opens");
+        let place = std::fs::read_link(format!("/proc/self/fd/{fd}")).expect("reads the path");
+        open::close(fd);
+        place
+            .strip_prefix(&tree.path)
+            .expect("is inside")
+            .to_owned()
+    };
+    for (path, place) in [
+        ("/lib/first", "usr/lib/first"),
+        ("/lib/second", "usr/lib/second"),
+        ("/absolute/third", "usr/third"),
+        ("/lib/second", "usr/lib/second"),
+        ("/climbs/inside", "outside/inside"),
+        ("/new/deep/er", "new/deep/er"),
+        ("/new/deep/more", "new/deep/more"),
+        ("/", ""),
+    ] {
+        assert_eq!(make(path), Path::new(place), "{path}");
+    }
+    symlink("/usr", tree.path.join("usr/lib/link")).expect("links");
+    assert_eq!(make("/lib/fresh"), Path::new("usr/lib/fresh"));
+    assert_eq!(make("/lib/link"), Path::new("usr"));
+    above.forget();
+}

@@ -13,20 +13,20 @@ use std::os::fd::RawFd;
 
 /// Makes a node, or binds the host's where a user namespace or a missing privilege forbids nodes.
 pub fn make(child: &mut Child, device: &DeviceOp) -> Result {
-    let (directory, name) =
-        path::open_parent(child.root, &device.path).during(Operation::Resolve)?;
+    let (directory, name) = child
+        .above
+        .parent(child.root, &device.path)
+        .during(Operation::Resolve)?;
     let made = match device.bind {
         true => Err(Errno::EPERM),
         false => open::make_node(directory, name, device.mode, device.major, device.minor),
     };
-    let done = match made {
+    match made {
         Ok(()) => own(directory, name, device),
         Err(Errno::EEXIST) => accept_existing(directory, name, device),
         Err(Errno::EPERM) => bind_host_device(directory, name, device),
         Err(errno) => Err(Failure::new(Operation::MakeNode, errno)),
-    };
-    open::close(directory);
-    done
+    }
 }
 
 /// The umask is 0, so the mode is right already; the owner is us.
@@ -80,10 +80,11 @@ fn bind_host_device(directory: RawFd, name: &CStr, device: &DeviceOp) -> Result 
 
 /// Makes a symlink; one that is there already is left alone.
 pub fn symlink(child: &mut Child, target: &CStr, link: &CStr) -> Result {
-    let (directory, name) = path::open_parent(child.root, link).during(Operation::Resolve)?;
-    let made = open::make_symlink(target, directory, name);
-    open::close(directory);
-    match made {
+    let (directory, name) = child
+        .above
+        .parent(child.root, link)
+        .during(Operation::Resolve)?;
+    match open::make_symlink(target, directory, name) {
         Err(Errno::EEXIST) => Ok(()),
         other => other.during(Operation::MakeNode),
     }

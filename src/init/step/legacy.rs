@@ -77,7 +77,7 @@ pub fn change(mounted: RawFd, op: &MountOp) -> Result {
     .during(Operation::SetAttributes)
 }
 
-fn finish(child: &Child, op: &MountOp) -> Result {
+fn finish(child: &mut Child, op: &MountOp) -> Result {
     let mounted = destination(child, op, Missing::Refuse)?;
     let done = propagate(mounted, op);
     open::close(mounted);

@@ -167,14 +167,12 @@ pub(super) fn like(fd: RawFd) -> Result<Missing> {
     })
 }
 
-pub(super) fn destination(child: &Child, op: &MountOp, missing: Missing) -> Result<RawFd> {
-    path::open_or_make(
-        child.root,
-        &op.destination,
-        missing,
-        !op.no_follow_destination,
-    )
-    .during(Operation::MakeDestination)
+pub(super) fn destination(child: &mut Child, op: &MountOp, missing: Missing) -> Result<RawFd> {
+    let follow = !op.no_follow_destination;
+    child
+        .above
+        .open_or_make(child.root, &op.destination, missing, follow)
+        .during(Operation::MakeDestination)
 }
 
 /// The next user namespace that the parent made is ours: both sides count the plan's idmapped mounts in order.

@@ -128,6 +128,16 @@ impl FileWrite {
     }
 }
 
+impl Write {
+    /// The file, where this is one value for it.
+    pub fn only_file(&self) -> Option<&str> {
+        match self {
+            Write::One(write) => Some(&write.file),
+            _ => None,
+        }
+    }
+}
+
 impl From<FileWrite> for Write {
     fn from(write: FileWrite) -> Write {
         Write::One(write)
