@@ -77,14 +77,19 @@ pub fn demand_within(seconds: u32, prologue: &str, script: &str, expected: &str)
 
 /// The same for what only crun-lite has.
 #[track_caller]
-pub fn demand_ours(prologue: &str, script: &str, expected: &str) {
-    let (first_process, work) = running();
-    let ours = work.join("bin/crun-lite").to_string_lossy().into_owned();
-    let printed = print(first_process, &work, USUAL_SECONDS, prologue, script, ours);
+pub fn demand_ours(script: &str, expected: &str) {
+    let printed = transcript(USUAL_SECONDS, script);
     assert!(
         matches(&printed, expected),
         "{script}\nexpected: {expected}\n--- crun-lite\n{printed}"
     );
+}
+
+/// What a script says with crun-lite.
+pub fn transcript(seconds: u32, script: &str) -> String {
+    let (first_process, work) = running();
+    let ours = work.join("bin/crun-lite").to_string_lossy().into_owned();
+    print(first_process, &work, seconds, "", script, ours)
 }
 
 /// Line by line; a line of `expected` that starts with `~` must be contained in the line.
@@ -146,7 +151,8 @@ fn print(
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn source(file: &str) -> PathBuf {
+/// A file beside this one.
+pub fn source(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/engines")
         .join(file)

@@ -16,6 +16,7 @@ mod machine;
 mod podman;
 mod restarts;
 mod rootless;
+mod scenarios;
 mod snippets;
 mod swarm;
 
@@ -30,7 +31,11 @@ fn main() -> std::process::ExitCode {
         ("cri", cri::CASES),
         ("snippets", snippets::CASES),
         ("compose", compose::CASES),
+        ("scenarios", scenarios::CASES),
     ];
+    if std::env::args().len() == 1 {
+        scenarios::prepare();
+    }
     let code = support::harness::main("engines", suite);
     machine::stop();
     code

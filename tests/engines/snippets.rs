@@ -18,7 +18,6 @@ const PROLOGUE: &str = ". @S/node.sh; trap cut_all_power EXIT; node @N 10.77.0.$
 // The machine has its own /usr/local, and ran `install` there before anything else.
 fn install(_: &Sandbox) {
     demand_ours(
-        "",
         "tail -1 @W/install.log; /usr/local/bin/crun-lite --version | head -1; [ $(ls /usr/local/share/man/man1 | grep -c '^crun-lite.*[.]1$') -gt 20 ] && echo pages
          . /usr/local/share/bash-completion/completions/crun-lite && complete -p crun-lite
          @W/bin/runtime install | grep -vc ^unchanged",
@@ -63,7 +62,6 @@ fn buildah_containers_conf(_: &Sandbox) {
 // Neither CRI-O nor Kubernetes is in Debian 12: the files are read, and must name what the tested ones name.
 fn crio_conf_and_runtime_class(_: &Sandbox) {
     demand_ours(
-        "",
         "cat >/run/@N.py <<'END'
 import tomllib, yaml
 crio = tomllib.load(open('@D/crio.conf', 'rb'))['crio']['runtime']
