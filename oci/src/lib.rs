@@ -6,6 +6,7 @@
 //! Nothing here mounts, starts processes or needs `unsafe`.
 
 pub mod archive;
+pub mod build;
 pub mod bundle;
 pub mod descriptor;
 pub mod digest;

@@ -8,6 +8,7 @@ mod checkpoint;
 mod completion;
 mod create;
 mod delete;
+mod demo;
 mod events;
 mod exec;
 mod features;
@@ -90,6 +91,7 @@ const VERBS: &[Verb] = &[
     verb!(completion),
     verb!(create),
     verb!(delete),
+    verb!(demo),
     verb!(events),
     Verb {
         stop: Stop::Before(1),
@@ -154,14 +156,22 @@ impl From<Error> for Failed {
 
 /// Runs one command line, without the program's name. Every error is reported here and nowhere else.
 pub fn run(words: Vec<OsString>) -> u8 {
-    if words
-        .iter()
-        .any(|word| MAKES_PROCESSES.contains(&word.to_str()))
+    let is_front = container::front::is_meant();
+    if !is_front
+        && words
+            .iter()
+            .any(|word| MAKES_PROCESSES.contains(&word.to_str()))
     {
         // The earlier, the less is done twice. Where it fails, the command itself tries again and says why.
         let _ = container::own_binary::protect();
     }
-    match dispatch(words) {
+    let done = match is_front {
+        true => container::front::run(words)
+            .map(exit_code)
+            .map_err(Failed::from),
+        false => dispatch(words),
+    };
+    match done {
         Ok(ExitCode(code)) => {
             log::finish();
             code

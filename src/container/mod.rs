@@ -10,6 +10,7 @@ pub mod delete;
 pub mod events;
 pub mod exec;
 mod exec_cgroup;
+pub mod front;
 mod hooks;
 pub mod id;
 mod idmap;

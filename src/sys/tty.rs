@@ -70,3 +70,14 @@ pub fn clear_newline_translation(terminal: RawFd) -> Result<()> {
         .map(drop)
     }
 }
+
+/// Makes the caller a process group of its own, and that the one that the terminal talks to. ENOTTY without a terminal.
+pub fn take_foreground(terminal: RawFd) -> Result<()> {
+    size(terminal)?;
+    // SAFETY: takes no pointers.
+    unsafe { syscall!(SYS_setpgid, 0, 0) }?;
+    // SAFETY: takes no pointers.
+    let group = unsafe { syscall!(SYS_getpid) }? as libc::pid_t;
+    // SAFETY: TIOCSPGRP reads one pid.
+    unsafe { syscall!(SYS_ioctl, terminal, libc::TIOCSPGRP, &raw const group) }.map(drop)
+}

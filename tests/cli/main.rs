@@ -7,12 +7,14 @@ mod bad_ids;
 mod create;
 mod debian;
 mod delete;
+mod demo;
 mod events;
 mod exec;
 mod exec_process;
 mod features;
 mod global;
 mod hooks;
+mod image_commit;
 mod install;
 mod kill;
 mod lifecycle;
@@ -38,6 +40,7 @@ fn main() -> std::process::ExitCode {
             ("create", create::CASES),
             ("debian", debian::CASES),
             ("delete", delete::CASES),
+            ("demo", demo::CASES),
             ("events", events::CASES),
             ("exec", exec::CASES),
             ("exec_process", exec_process::CASES),
@@ -45,6 +48,7 @@ fn main() -> std::process::ExitCode {
             ("global", global::CASES),
             ("hooks", hooks::CASES),
             ("install", install::CASES),
+            ("image_commit", image_commit::CASES),
             ("kill", kill::CASES),
             ("lifecycle", lifecycle::CASES),
             ("list", list::CASES),

@@ -24,6 +24,7 @@ cases![
     reads_nothing_unless_interactive,
     gives_devices_and_limits,
     filters_system_calls,
+    puts_an_init_in_front,
     more_layers_than_fit_into_a_page,
     refuses_what_makes_no_sense,
     runs_a_directory_under_a_copy,
@@ -424,6 +425,53 @@ fn filters_system_calls(t: &Sandbox) {
         "grep NoNewPrivs /proc/self/status | cut -f2",
     );
     assert_eq!(privileges, "1");
+}
+
+fn puts_an_init_in_front(t: &Sandbox) {
+    let image = ImageMaker::busybox(t).write();
+    let seen = sh(
+        t,
+        &image,
+        &["--init"],
+        "cat /proc/1/cmdline | tr '\\0' ' '; echo $$",
+    );
+    assert!(
+        seen.starts_with("/dev/init -- sh -c") && seen.ends_with('2'),
+        "{seen}"
+    );
+    // An orphan is reaped: only init, the shell and ps itself are left.
+    let orphans = "(sleep 0.01 &); sleep 0.3; ps -o stat | grep -c Z";
+    assert_eq!(
+        sh(t, &image, &["--init"], &format!("{orphans} || true")),
+        "0"
+    );
+    let code = |words: &[&str]| {
+        let id = t.new_id();
+        let all = [
+            &["--image", image.as_str(), "--name", &id, "--init", "--"],
+            words,
+        ]
+        .concat();
+        run(t, &all).output().code()
+    };
+    assert_eq!(code(&["sh", "-c", "exit 9"]), 9);
+    assert_eq!(code(&["sh", "-c", "kill -TERM $$"]), 143);
+    assert_eq!(code(&["no-such-program"]), 127);
+    let id = t.new_id();
+    let running = run(
+        t,
+        &[
+            "--image", &image, "--name", &id, "--init", "--", "sleep", "100",
+        ],
+    )
+    .spawn();
+    let c = Container::named(t, &t.bundle(), id);
+    crate::support::sandbox::wait_for("two processes", || {
+        let listed = c.invoke(&["ps", "--format", "json"]).output();
+        listed.stdout.matches(',').count() == 1
+    });
+    running.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(running.wait().code(), 143, "the signal went to the program");
 }
 
 fn more_layers_than_fit_into_a_page(t: &Sandbox) {

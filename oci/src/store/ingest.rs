@@ -121,6 +121,10 @@ impl Temporary {
             .context(format_args!("write {}", self.path.display()))
     }
 
+    pub(super) fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
     pub(super) fn move_to(self, target: &Path) -> Result<()> {
         settle(&self.file, &self.path, target, 0o644)
     }

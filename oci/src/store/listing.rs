@@ -3,9 +3,10 @@
 use super::{Garbage, GcOptions, Image, Store};
 use crate::descriptor::Blob;
 use crate::digest::Digest;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::image_config::ImageConfig;
-use crate::manifest::{Document, Manifest};
+use crate::manifest::{Document, MAX_MANIFEST_BYTES, Manifest};
+use crate::spec;
 use std::time::Duration;
 
 /// One line of a list of images.
@@ -58,6 +59,32 @@ impl Store {
             image,
             manifest,
             config,
+        })
+    }
+
+    /// An image by the digest of its manifest, whether it has a name or not: the size is what the blob has.
+    pub fn open_manifest(&self, manifest: &Digest) -> Result<Opened> {
+        let path = self.blob_path(manifest);
+        let size = std::fs::metadata(&path)
+            .context(format_args!("open {}", path.display()))?
+            .len();
+        let blob = Blob {
+            digest: manifest.clone(),
+            size,
+        };
+        let bytes = self.read_blob(&blob, MAX_MANIFEST_BYTES)?;
+        let Document::Manifest(document) = Document::parse(&bytes, None)? else {
+            return Err(Error::new(Kind::Invalid, "an index of several images"));
+        };
+        let media_type = document.document.media_type().clone();
+        let media_type = media_type.unwrap_or(spec::MediaType::ImageManifest);
+        Ok(Opened {
+            image: Image {
+                name: None,
+                descriptor: blob.descriptor(media_type.as_ref())?,
+            },
+            config: self.read_config(&document)?,
+            manifest: *document,
         })
     }
 

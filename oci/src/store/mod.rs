@@ -9,6 +9,7 @@
 //! ```
 //! A file appears under its final name by `rename` only, whole and verified, so `kill -9` anywhere leaves a store.
 
+mod fresh;
 mod gc;
 mod ingest;
 mod lease;
@@ -17,6 +18,7 @@ mod lock;
 mod pin;
 mod refs;
 
+pub use fresh::FreshBlob;
 pub use gc::{Garbage, GcOptions};
 pub use ingest::{Begin, Ingest, Receiver};
 pub use lease::Lease;

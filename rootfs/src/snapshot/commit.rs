@@ -54,35 +54,62 @@ impl Snapshots {
         compression: Compression,
         out: W,
     ) -> Result<Committed> {
+        self.commit_without(id, compression, &[], out)
+    }
+
+    /// [`Snapshots::commit`] without the empty files and directories that were made for mounts at these places, which are
+    /// relative to the root.
+    pub fn commit_without<W: Write>(
+        &self,
+        id: &str,
+        compression: Compression,
+        places: &[&str],
+        out: W,
+    ) -> Result<Committed> {
         if self.snapshot_record(id)?.read_only {
             return Err(SnapshotError::Refused(format!(
                 "snapshot {id} is read-only: nothing can have changed"
             )));
         }
         let upper = self.snapshot_dir(id)?.join("upper");
-        let blob = Hashing::new(out);
-        match compression {
-            Compression::None => write_layer(&upper, blob, Ok),
-            Compression::Gzip => write_layer(
-                &upper,
-                GzEncoder::new(blob, flate2::Compression::new(6)),
-                GzEncoder::finish,
-            ),
-            Compression::Zstd => {
-                let encoder = zstd::stream::write::Encoder::new(blob, 3)
-                    .map_err(system("start zstd for", &upper))?;
-                write_layer(&upper, encoder, zstd::stream::write::Encoder::finish)
-            }
+        pack_without(&upper, compression, places, out)
+    }
+}
+
+/// Writes a directory to `out` as the blob of a layer. Whiteouts and opaque directories are overlayfs' there.
+pub fn pack<W: Write>(upper: &Path, compression: Compression, out: W) -> Result<Committed> {
+    pack_without(upper, compression, &[], out)
+}
+
+fn pack_without<W: Write>(
+    upper: &Path,
+    compression: Compression,
+    places: &[&str],
+    out: W,
+) -> Result<Committed> {
+    let blob = Hashing::new(out);
+    let from = (upper, places);
+    match compression {
+        Compression::None => write_layer(from, blob, Ok),
+        Compression::Gzip => write_layer(
+            from,
+            GzEncoder::new(blob, flate2::Compression::new(6)),
+            GzEncoder::finish,
+        ),
+        Compression::Zstd => {
+            let encoder = zstd::stream::write::Encoder::new(blob, 3)
+                .map_err(system("start zstd for", upper))?;
+            write_layer(from, encoder, zstd::stream::write::Encoder::finish)
         }
     }
 }
 
 fn write_layer<P: Write, W: Write>(
-    upper: &Path,
+    (upper, places): (&Path, &[&str]),
     packer: P,
     finish: impl FnOnce(P) -> io::Result<Hashing<W>>,
 ) -> Result<Committed> {
-    let tar = walk(upper, Hashing::new(packer))?;
+    let tar = walk(upper, places, Hashing::new(packer))?;
     let (diff_id, _, packer) = tar.finish();
     let (digest, size, mut out) = finish(packer)
         .map_err(system("write the layer of", upper))?
@@ -95,10 +122,11 @@ fn write_layer<P: Write, W: Write>(
     })
 }
 
-fn walk<W: Write>(upper: &Path, out: W) -> Result<W> {
+fn walk<W: Write>(upper: &Path, places: &[&str], out: W) -> Result<W> {
     let mut walk = Walk {
         writer: TarWriter::new(out),
         links: HashMap::new(),
+        places,
     };
     let root = OwnedFd::from(open_dir(upper)?);
     walk.directory(&root, b"")
@@ -125,13 +153,15 @@ fn at<E: Into<io::Error>>(path: &[u8]) -> impl FnOnce(E) -> Stopped {
     }
 }
 
-struct Walk<W: Write> {
+struct Walk<'w, W: Write> {
     writer: TarWriter<W>,
     /// Files with several names, by inode, and the first of these.
     links: HashMap<u64, Vec<u8>>,
+    /// Where mounts were.
+    places: &'w [&'w str],
 }
 
-impl<W: Write> Walk<W> {
+impl<W: Write> Walk<'_, W> {
     /// The directory itself, its marks, and all it holds.
     fn directory(&mut self, dir: &OwnedFd, path: &[u8]) -> std::result::Result<(), Stopped> {
         let stat = rustix::fs::fstat(dir).map_err(at(path))?;
@@ -160,6 +190,12 @@ impl<W: Write> Walk<W> {
     ) -> std::result::Result<(), Stopped> {
         let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(at(path))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
+        if self
+            .is_mere_place(dir, name, path, &stat)
+            .map_err(at(path))?
+        {
+            return Ok(());
+        }
         if is_whiteout(&stat) {
             let parent = &path[..path.len() - name.len()];
             return self.empty(&[parent, WHITEOUT_PREFIX, name].concat(), &stat);
@@ -193,6 +229,27 @@ impl<W: Write> Walk<W> {
             FileType::BlockDevice => self.special(b'4', dir, name, path, &stat),
             // A socket means nothing without the process that bound it, and tar has no word for it.
             _ => Ok(()),
+        }
+    }
+
+    /// Whether this is an empty file or directory that a mount was put on.
+    fn is_mere_place(
+        &self,
+        dir: &OwnedFd,
+        name: &[u8],
+        path: &[u8],
+        stat: &Stat,
+    ) -> io::Result<bool> {
+        if !self.places.iter().any(|place| place.as_bytes() == path) {
+            return Ok(false);
+        }
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(stat.st_size == 0),
+            FileType::Directory => {
+                let inside = open(dir, name, OFlags::DIRECTORY)?;
+                Ok(names(&inside)?.is_empty() && !is_opaque(&inside))
+            }
+            _ => Ok(false),
         }
     }
 

@@ -22,7 +22,7 @@ mod store;
 mod tests;
 mod unpack;
 
-pub use commit::{Committed, Compression};
+pub use commit::{Committed, Compression, pack};
 pub use error::{Result, SnapshotError};
 pub use gc::Removed;
 pub use lock::Gate as Hold;

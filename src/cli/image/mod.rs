@@ -2,6 +2,7 @@
 //!
 //! Nothing of it is built or opened unless the word `image` was said.
 
+mod commit;
 mod credential;
 mod export;
 mod import;
@@ -27,7 +28,8 @@ type Subcommand = (
     fn(&Globals, &ArgMatches) -> Result<ExitCode>,
 );
 
-const SUBCOMMANDS: [Subcommand; 7] = [
+const SUBCOMMANDS: [Subcommand; 8] = [
+    (commit::command, commit::run),
     (export::command, export::run),
     (import::command, import::run),
     (inspect::command, inspect::run),
@@ -46,7 +48,7 @@ pub fn command() -> Command {
         ))
     };
     Command::new("image")
-        .about("pull, list, import, export and remove images")
+        .about("pull, list, import, export, mount, commit and remove images")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
@@ -97,7 +99,7 @@ fn explain(error: oci::Error) -> Error {
 }
 
 /// Bytes for people: `12.3 MB`.
-fn human(bytes: u64) -> String {
+pub(in crate::cli) fn human(bytes: u64) -> String {
     let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
     let mut value = bytes as f64 / 1000.0;
     let mut unit = 0;

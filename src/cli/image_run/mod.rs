@@ -85,8 +85,12 @@ fn options(matches: &ArgMatches, remove: bool) -> Result<CreateOptions> {
         Some(name) => Id::parse(&name)?,
         None => invented_id()?,
     };
-    let run = wishes::run_options(matches, &id)?;
+    let mut run = wishes::run_options(matches, &id)?;
     let home = Home::open(&store_root(matches))?;
+    if matches.get_flag("init") {
+        let program = home.init_program()?;
+        run.init = Some(program.to_string_lossy().into_owned());
+    }
     let base = base(matches, &home)?;
     if !matches.get_flag("interactive") && !run.terminal {
         container::image::silence_standard_input()?;
@@ -149,7 +153,8 @@ fn lower(text: &str) -> Result<PathBuf> {
     }
 }
 
-fn invented_id() -> Result<Id> {
+/// An id that nobody chose.
+pub fn invented_id() -> Result<Id> {
     let number = RandomState::new().hash_one(std::process::id());
     Id::parse(&format!("c{:012x}", number >> 16))
 }

@@ -1,9 +1,12 @@
 //! The store on disk: images as they came, layers as they are mounted. Opened, nothing more.
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use oci::store::Store;
 use rootfs::layer::OverlayXattrs;
 use rootfs::snapshot::{SnapshotError, Snapshots};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Unpacked layers and containers' directories, below the image store.
@@ -32,6 +35,34 @@ impl Home {
             .map_err(|error| Error::io(format!("make {} absolute", root.display()), &error))?;
         let snapshots = Snapshots::open(root.join(OVERLAY), xattrs)?;
         Ok(Home { store, snapshots })
+    }
+
+    /// A copy of this program that containers may execute, for `--init`: made once for each build. Our own file is out
+    /// of their reach, and may have no path any more (CVE-2019-5736).
+    pub fn init_program(&self) -> Result<PathBuf> {
+        let own = fs::File::open("/proc/self/exe").context("open /proc/self/exe")?;
+        let facts = own.metadata().context("stat /proc/self/exe")?;
+        let directory = self.store.root().join(OVERLAY).join("init");
+        let name = format!(
+            "{:x}-{:x}-{:x}",
+            facts.len(),
+            facts.mtime(),
+            facts.mtime_nsec()
+        );
+        let path = directory.join(&name);
+        if path.exists() {
+            return Ok(path);
+        }
+        let fresh = directory.join(format!("{name}.{}", std::process::id()));
+        let made = fs::create_dir_all(&directory)
+            .and_then(|()| fs::File::create(&fresh))
+            .and_then(|mut file| {
+                io::copy(&mut &own, &mut file)?;
+                file.set_permissions(fs::Permissions::from_mode(0o555))
+            })
+            .and_then(|()| fs::rename(&fresh, &path));
+        made.context(format_args!("copy this program to {}", path.display()))?;
+        Ok(path)
     }
 
     /// Where notes about containers that a living process looks after are kept.

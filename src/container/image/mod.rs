@@ -4,11 +4,16 @@
 //! [`fetch`](fetch::fetch) brings an image in and unpacks it; [`Staged`] is a container of it that is about to be made;
 //! [`ImageRecord`] is what `delete` needs to know. Nothing here mounts: init does, in its own mount namespace.
 
+mod author;
+mod commit;
+pub mod demo;
 mod fetch;
 mod home;
 mod staged;
 mod sweep;
 
+pub use author::{Author, compression};
+pub use commit::{CommitOptions, commit};
 pub use fetch::{FetchOptions, Fetched, Pull, fetch};
 pub use home::Home;
 pub use staged::{ImageRecord, Staged, discard};
