@@ -1,5 +1,8 @@
-//! Release builds are linked with musl where Debian's `musl-tools` is installed: its start-up takes a quarter of glibc's
+//! Build script. Release builds are linked with musl where Debian's `musl-tools` is installed: its start-up takes a quarter of glibc's
 //! time, a fifth of a container's whole start (docs/decisions/0021-musl.md). Nothing is needed for the default.
+
+#[path = "commit.rs"]
+mod commit;
 
 use std::path::Path;
 
@@ -7,6 +10,7 @@ use std::path::Path;
 const MUSL: &str = "/usr/lib/x86_64-linux-musl";
 
 fn main() {
+    commit::tell();
     println!("cargo::rustc-check-cfg=cfg(linked_with_musl)");
     println!("cargo::rerun-if-changed=.cargo/link.rs");
     println!("cargo::rerun-if-changed={MUSL}/libc.a");

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 const OPTIONS: Options = Options {
     enosys_stub: true,
+    unknown_fails: false,
     strict: false,
 };
 

@@ -20,7 +20,7 @@ pub use destroy::{destroy, destroy_empty};
 pub use freezer::{FreezerState, freeze, freezer_state, signal_all, thaw};
 pub use oom::{OomNews, OomReport, OomWatch, oom_report};
 pub use pids::pids;
-pub use stats::{NetworkInterface, Stats, stats};
+pub use stats::{NetworkInterface, Stats, intel_rdt, stats};
 pub use systemd::{ScopeRecord, create_scope};
 pub use update::update;
 

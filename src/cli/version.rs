@@ -17,7 +17,7 @@ pub fn print_version() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The commit that this was built from, as far as the build was told.
+/// The commit that this was built from: `.cargo/commit.rs` finds it for release builds.
 pub fn commit() -> &'static str {
     option_env!("CRUN_LITE_COMMIT").unwrap_or("unknown")
 }

@@ -1,6 +1,5 @@
 //! The host's side while init is at work: hooks, network devices, the seccomp agent.
 
-use super::report::hook_state;
 use super::{Record, Status, hooks, net_device, seccomp_agent};
 use crate::error::{Error, Result};
 use crate::init::parent::Companion;
@@ -39,9 +38,14 @@ impl Companion for HostSide<'_> {
         if let Some(linux) = &self.spec.linux {
             net_device::move_all(&linux.net_devices, pid)?;
         }
-        let state = hook_state(self.record, Status::Creating, pid);
-        let hooks = &self.plan.hooks.create_runtime;
-        hooks::run_all("createRuntime", hooks, &state, self.interrupt.as_raw_fd())
+        let moment = hooks::Moment {
+            record: self.record,
+            status: Status::Creating,
+            pid,
+            interrupt: self.interrupt.as_raw_fd(),
+        };
+        hooks::run_all("prestart", &self.plan.hooks.prestart, &moment)?;
+        hooks::run_all("createRuntime", &self.plan.hooks.create_runtime, &moment)
     }
 
     fn pass_listener(&mut self, pid: i32, listener: OwnedFd) -> Result<()> {

@@ -2,7 +2,6 @@
 
 use super::kill::{Whom, kill};
 use super::options::Globals;
-use super::report::hook_state;
 use super::signal::Signal;
 use super::{Id, Record, StateDir, Status, hooks, image, intel_rdt};
 use crate::cgroup;
@@ -98,7 +97,7 @@ pub fn remove_and_tell(dir: StateDir, record: &Record, hooks: &[HookOp]) -> Resu
     }
     dir.remove()?;
     if !hooks.is_empty() {
-        hooks::run_all_and_warn("poststop", hooks, &hook_state(record, Status::Stopped, 0));
+        hooks::run_all_and_warn("poststop", hooks, record);
     }
     Ok(())
 }

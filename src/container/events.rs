@@ -1,7 +1,7 @@
 //! `events`: a container's statistics, and the moments when it ran out of memory.
 
 use super::status::is_alive;
-use super::{Globals, Id, Record, StateDir, Status};
+use super::{Globals, Id, Record, StateDir, Status, intel_rdt};
 pub use crate::cgroup::OomReport;
 pub use crate::cgroup::Stats;
 use crate::cgroup::{self, NetworkInterface, OomNews, OomWatch};
@@ -103,6 +103,9 @@ fn running(globals: &Globals, id: &Id) -> Result<(Record, OwnedFd)> {
 fn measure(record: &Record) -> Result<Stats> {
     let mut stats = cgroup::stats(&record.cgroup)?;
     stats.network_interfaces = interfaces(record.pid);
+    if let Some(rdt) = &record.intel_rdt {
+        stats.intel_rdt = intel_rdt::stats(rdt);
+    }
     Ok(stats)
 }
 

@@ -11,7 +11,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::init::parent::{Companion, Created, Spawned};
-use crate::init::prepare::{ChildFds, Filter, HookStates, Prepared};
+use crate::init::prepare::{ChildFds, Filter, HookState, Prepared};
 use crate::init::spawn::{Join, Placement, spawn};
 use crate::plan::namespaces::Namespaces;
 use crate::plan::{self, ExecPlan, Step};
@@ -66,6 +66,7 @@ fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> 
         .transpose()
         .context("make a signalfd")?;
     let running = created.start()?;
+    log::logger().flush();
     match signals {
         None => Ok(0),
         Some(signals) => Ok(monitor::watch(&Watched {
@@ -169,7 +170,7 @@ fn enter<'p>(
         root: root.as_ref().map_or(-1, AsRawFd::as_raw_fd),
         ..ChildFds::default()
     };
-    let mut prepared = Prepared::new(&plan.init, filter, HookStates::default(), fds);
+    let mut prepared = Prepared::new(&plan.init, filter, HookState::default(), fds);
     let placement = Placement {
         join: namespaces_of(spec, record)?,
         into_cgroup: cgroup.clone_into_fd(),

@@ -2,7 +2,7 @@
 
 use super::Record;
 use crate::cgroup::{Cgroup, CgroupRecord};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// The container's cgroups, or those that `--cgroup [CONTROLLERS:]PATH` names below them.
 pub fn open(record: &Record, wishes: &[String]) -> Result<Cgroup> {
@@ -10,7 +10,8 @@ pub fn open(record: &Record, wishes: &[String]) -> Result<Cgroup> {
     wishes
         .iter()
         .try_for_each(|wish| apply(&mut cgroups, wish))?;
-    Cgroup::open(&cgroups)
+    // COMPAT(runc): scripts written for it look for these words.
+    Cgroup::open(&cgroups).context("adding pid of the new process to cgroups")
 }
 
 fn apply(cgroups: &mut CgroupRecord, wish: &str) -> Result<()> {

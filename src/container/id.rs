@@ -17,18 +17,18 @@ impl Id {
     /// Checks `text` against the alphabet and the length.
     pub fn parse(text: &str) -> Result<Id> {
         if text.is_empty() {
-            return Err(Error::new("invalid container id: it is empty"));
+            return Err(Error::new("invalid container ID format: it is empty"));
         }
         if text.len() > MAX_BYTES {
             return Err(Error::new(format!(
-                "invalid container id: {} bytes long, at most {MAX_BYTES} are allowed",
+                "invalid container ID format: {} bytes long, at most {MAX_BYTES} are allowed",
                 text.len()
             )));
         }
         match text.char_indices().find(|(at, c)| !allowed(*at, *c)) {
             None => Ok(Id(text.to_owned())),
             Some((at, c)) => Err(Error::new(format!(
-                "invalid container id {text:?}: character {c:?} at byte {at}"
+                "invalid container ID format {text:?}: invalid character {c:?} at byte {at}"
             ))
             .hint("an id is made of letters, digits, _ + - and, not at its start, dots")),
         }

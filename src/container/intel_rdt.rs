@@ -3,6 +3,10 @@
 //! Executes an [`IntelRdtPlan`] and remembers in an [`RdtRecord`] what it made, which is all that is ever removed. The
 //! mount point is a parameter; only [`mount_point`] looks for it.
 
+mod stats;
+
+pub use stats::stats;
+
 use super::status;
 use crate::error::{Context, Error, Result};
 use crate::plan::intel_rdt::{IntelRdtPlan, contradicted};

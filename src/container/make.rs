@@ -5,19 +5,20 @@
 
 use super::companion::HostSide;
 use super::console::Console;
+use super::hooks::HookOutput;
 use super::image::{self, ImageRecord, Staged};
 use super::intel_rdt::{self, RdtRecord};
 use super::options::{CreateOptions, Globals};
 use super::state::{Phase, Record, StateDir, Unpublished};
-use super::{inherited, listener, notify, status, timestamp};
+use super::{hooks, inherited, listener, notify, status, timestamp};
 use crate::cgroup::{self, Cgroup, CgroupRecord};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::init::fault;
 use crate::init::parent::{Created, Spawned, interrupted};
-use crate::init::prepare::{ChildFds, Filter, HookState, HookStates, Prepared};
+use crate::init::prepare::{ChildFds, Filter, HookState, Prepared};
 use crate::init::spawn::{Join, Placement, spawn};
-use crate::plan::{self, Plan};
+use crate::plan::{self, HookOp, Plan};
 use crate::sys::{signal, socket};
 use oci::runtime::Spec;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -77,6 +78,8 @@ struct Undo {
     pid_file: Option<PathBuf>,
     intel_rdt: Option<RdtRecord>,
     image: Option<ImageRecord>,
+    /// Hooks to run when all is undone, and what the container was: set once any hook may have run.
+    poststop: Option<(Vec<HookOp>, Record)>,
 }
 
 impl Undo {
@@ -104,6 +107,10 @@ impl Drop for Undo {
             .and_then(|()| self.leave_image());
         if left.is_ok() {
             let _ = std::fs::remove_dir_all(&self.directory);
+        }
+        // SPEC(runtime.md#lifecycle): where a hook before the process fails, the life cycle goes on with these.
+        if let Some((hooks, record)) = &self.poststop {
+            hooks::run_all_and_warn("poststop", hooks, record);
         }
     }
 }
@@ -175,7 +182,8 @@ impl<'o> Making<'o> {
         let start = waits.then(|| listener::bind(made.dir.path())).transpose()?;
         fault::point("start-socket")?;
         let start = start.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        let fds = self.child_fds(console, start)?;
+        let hook_output = HookOutput::of(&made.record.annotations)?;
+        let fds = self.child_fds(console, start, &hook_output)?;
         fault::point("prepared-mounts")?;
         let init = self.spawn(&made, fds)?;
         fault::point("clone")?;
@@ -189,6 +197,10 @@ impl<'o> Making<'o> {
         fault::point("cgroup-join")?;
         let record = self.stage(&mut made, joined.pid())?;
         fault::point("staged")?;
+        if !self.plan.hooks.poststop.is_empty() {
+            let hooks = self.plan.hooks.poststop.clone();
+            made.undo.poststop = Some((hooks, made.record.clone()));
+        }
         let signals = self.signals.as_fd();
         let mut host_side = HostSide::new(&self.spec, &self.plan, &made.record, signals);
         let created = joined.finish(&mut host_side)?;
@@ -251,6 +263,7 @@ impl<'o> Making<'o> {
             intel_rdt,
             pid_file: None,
             image: self.staged.as_ref().map(|staged| staged.record.clone()),
+            poststop: None,
         };
         let record = Record {
             oci_version: self.spec.version.clone(),
@@ -278,11 +291,12 @@ impl<'o> Making<'o> {
         Ok(made)
     }
 
-    fn child_fds(&self, console: &Console, start: i32) -> Result<ChildFds> {
+    fn child_fds(&self, console: &Console, start: i32, hooks: &HookOutput) -> Result<ChildFds> {
         let (mounts, id_maps) = super::idmap::prepare(&self.plan)?;
         Ok(ChildFds {
             console: console.child_end(),
             start,
+            hook_output: hooks.fds(),
             mounts,
             id_maps,
             ..ChildFds::default()
@@ -294,18 +308,10 @@ impl<'o> Making<'o> {
             program: &seccomp.filter,
             flags: seccomp.flags,
         });
-        let hook_state = |status| {
-            HookState::new(&super::report::hook_state(
-                &made.record,
-                status,
-                HookState::PID,
-            ))
-        };
-        let hook_states = HookStates {
-            creating: hook_state(super::Status::Creating),
-            created: hook_state(super::Status::Created),
-        };
-        let mut prepared = Prepared::new(&self.plan.init, filter, hook_states, fds);
+        // COMPAT(crun): hooks inside the container's namespaces see it as created, docs/conformance.md.
+        let state = super::report::hook_state(&made.record, super::Status::Created, HookState::PID);
+        let state = HookState::new(&state);
+        let mut prepared = Prepared::new(&self.plan.init, filter, state, fds);
         let join = self
             .plan
             .init
@@ -341,7 +347,11 @@ impl<'o> Making<'o> {
             made.undo.pid_file = Some(file.clone());
         }
         fault::point("pid-file")?;
-        if let (Some(socket), Some(pidfd)) = (&self.options.pidfd_socket, created.pidfd()) {
+        // COMPAT(crun): the annotation means what `--pidfd-socket` does.
+        let receiver = made.record.annotations.get("run.oci.pidfd_receiver");
+        let receiver = receiver.map(PathBuf::from);
+        let socket = self.options.pidfd_socket.as_ref().or(receiver.as_ref());
+        if let (Some(socket), Some(pidfd)) = (socket, created.pidfd()) {
             super::console::send_fd(socket, pidfd, "pidfd")?;
         }
         Ok(())
@@ -399,11 +409,18 @@ fn open_namespace(join: &plan::JoinNamespace) -> Result<Join> {
     })
 }
 
-/// Absolute and without links, as the state shows it.
+/// Absolute, as the state shows it. COMPAT(crun): by the name that the caller gave it, links and all; one that leads
+/// through `..` has no other name than the real one.
 pub fn absolute(bundle: &Path) -> Result<PathBuf> {
-    bundle
-        .canonicalize()
-        .context(format_args!("bundle {}", bundle.display()))
+    let named = || format!("bundle {}", bundle.display());
+    let real = bundle.canonicalize().context(named())?;
+    let upwards = bundle
+        .components()
+        .any(|part| part == std::path::Component::ParentDir);
+    match upwards {
+        true => Ok(real),
+        false => std::path::absolute(bundle).context(named()),
+    }
 }
 
 /// Reads and parses the configuration. SPEC(bundle.md)

@@ -42,6 +42,8 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
         .context("make a signalfd")?;
     let notify = Notify::listen(made.dir.path())?;
     let init = created.start()?;
+    // What there was to warn of is of no use to whoever watches the log only when the process has ended.
+    log::logger().flush();
     let (mut dir, record) = made.keep();
     if let Err(error) = start::poststart(&making.spec, &record) {
         // SPEC(runtime.md#lifecycle): a failed poststart hook stops and deletes the container.

@@ -36,7 +36,7 @@ pub fn send(
     });
     let named = format_args!("seccomp agent {}", agent.path).to_string();
     let stream =
-        UnixStream::connect(&agent.path).context(format_args!("connect to the {named}"))?;
+        UnixStream::connect(&agent.path).context(format_args!("failed to connect with {named}"))?;
     socket::send(
         stream.as_raw_fd(),
         state.to_string().as_bytes(),

@@ -2,13 +2,12 @@
 
 use super::notify::Notify;
 use super::options::Globals;
-use super::report::hook_state;
 use super::{Id, Record, StateDir, Status, delete, hooks, listener};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::init::message::{ParentEnd, ToInit};
-use crate::init::parent::await_exec;
-use crate::plan::{self, HookPlan};
+use crate::init::parent::{await_exec, describe, step_from_last};
+use crate::plan::{self, HookPlan, Step};
 use crate::sys::clone::pidfd_open;
 use oci::runtime::Spec;
 use std::os::fd::{AsFd, AsRawFd};
@@ -17,12 +16,19 @@ use std::os::fd::{AsFd, AsRawFd};
 pub fn start(globals: &Globals, id: &Id) -> Result<()> {
     let dir = StateDir::open_locked(&globals.root, id)?;
     let record = dir.read().context(format_args!("start {id}"))?;
-    let (spec, notify) = begin(globals, &dir, &record).context(format_args!("start {id}"))?;
-    if let Err(error) = poststart(&spec, &record) {
-        // The hook's failure is what there is to tell.
-        let _ = delete::end(globals, &dir, &record).and_then(|()| delete::remove(dir, &record));
-        return Err(error.context(format_args!("start {id}")));
-    }
+    let begun = begin(globals, &dir, &record).context(format_args!("start {id}"))?;
+    let hooked = match begun {
+        Begun::HookFailed(error) => Err(error),
+        Begun::Runs(spec, notify) => poststart(&spec, &record).map(|()| notify),
+    };
+    let notify = match hooked {
+        Ok(notify) => notify,
+        // SPEC(runtime.md#lifecycle): a failed hook stops and deletes the container; its failure is what there is to tell.
+        Err(error) => {
+            let _ = delete::end(globals, &dir, &record).and_then(|()| delete::remove(dir, &record));
+            return Err(error.context(format_args!("start {id}")));
+        }
+    };
     drop(dir);
     match notify {
         Some(notify) => notify.await_ready(
@@ -35,8 +41,16 @@ pub fn start(globals: &Globals, id: &Id) -> Result<()> {
     }
 }
 
+/// What came of init's last steps.
+enum Begun {
+    /// The process runs.
+    Runs(Box<Spec>, Option<Notify>),
+    /// A startContainer hook failed.
+    HookFailed(Error),
+}
+
 /// From `created` to `running`.
-fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<(Spec, Option<Notify>)> {
+fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<Begun> {
     match Status::of(record, dir) {
         Status::Created => {}
         Status::Stopped => return Err(Error::new("cannot start a container that has stopped")),
@@ -62,8 +76,15 @@ fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<(Spec, Op
     messages
         .send(ToInit::Start, &[])
         .context("tell the container's init to start")?;
-    await_exec(messages, None, &|| replan(globals, record, &spec))?;
-    Ok((spec, notify))
+    let Some((step, failure)) = await_exec(messages, None)? else {
+        return Ok(Begun::Runs(Box::new(spec), notify));
+    };
+    let plan = replan(globals, record, &spec)?;
+    let error = describe(&plan, step, failure);
+    match step_from_last(&plan, step) {
+        Some(Step::StartContainerHook(_)) => Ok(Begun::HookFailed(error)),
+        _ => Err(error),
+    }
 }
 
 /// The steps as `create` planned them: the sentence for a failure needs them, a success does not.
@@ -79,14 +100,11 @@ fn replan(globals: &Globals, record: &Record, spec: &Spec) -> Result<plan::InitP
 
 /// SPEC(config.md#poststart): a failing hook stops the container, and then it is deleted. COMPAT(crun)
 pub fn poststart(spec: &Spec, record: &Record) -> Result<()> {
-    let poststart = HookPlan::of(spec)?.poststart;
-    match poststart.is_empty() {
-        true => Ok(()),
-        false => hooks::run_all(
-            "poststart",
-            &poststart,
-            &hook_state(record, Status::Running, record.pid),
-            -1,
-        ),
-    }
+    let moment = hooks::Moment {
+        record,
+        status: Status::Running,
+        pid: record.pid,
+        interrupt: -1,
+    };
+    hooks::run_all("poststart", &HookPlan::of(spec)?.poststart, &moment)
 }

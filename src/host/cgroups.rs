@@ -100,9 +100,84 @@ struct CgroupMount {
     controllers: Vec<String>,
 }
 
-/// KERNEL: `ID PARENT MAJ:MIN ROOT MOUNT OPTIONS [TAG…] - TYPE SOURCE SUPER_OPTIONS`.
+/// KERNEL: `ID PARENT MAJ:MIN ROOT MOUNT OPTIONS [TAG…] - TYPE SOURCE SUPER_OPTIONS`. A mount that another one covers
+/// can't be reached by its path, so it is none for us.
 fn parse_mounts(mountinfo: &str) -> Vec<CgroupMount> {
-    mountinfo.lines().filter_map(parse_mount).collect()
+    let found: Vec<(&str, CgroupMount)> = mountinfo
+        .lines()
+        .filter_map(|line| Some((line, parse_mount(line)?)))
+        .collect();
+    let above = |line: &&str| {
+        let place = Place::of(line);
+        place.is_some_and(|place| {
+            found.iter().any(|(_, mount)| {
+                mount
+                    .mount
+                    .to_str()
+                    .is_some_and(|path| place.contains(path))
+            })
+        })
+    };
+    let places: Vec<Place<'_>> = mountinfo
+        .lines()
+        .filter(above)
+        .filter_map(Place::of)
+        .collect();
+    let seen = found
+        .iter()
+        .filter(|(line, _)| Place::of(line).is_some_and(|place| place.is_seen(&places)));
+    seen.map(|(_, mount)| mount.clone()).collect()
+}
+
+/// Where a mount is in the tree of mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place<'m> {
+    id: &'m str,
+    parent: &'m str,
+    path: &'m str,
+}
+
+impl<'m> Place<'m> {
+    fn of(line: &'m str) -> Option<Self> {
+        let mut fields = line.split(' ');
+        let (id, parent) = (fields.next()?, fields.next()?);
+        let path = fields.nth(2)?;
+        Some(Place { id, parent, path })
+    }
+
+    /// Whether the way to `path` leads through this mount's place. None of the places that matter has a blank.
+    fn contains(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(self.path.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether its path leads to it: nothing is mounted on it, nor on the way from the mount that it is attached to.
+    fn is_seen(&self, places: &[Place<'_>]) -> bool {
+        let covered = places
+            .iter()
+            .any(|other| other.parent == self.id && other.path == self.path);
+        !covered && self.is_reached(places, places.len())
+    }
+
+    fn is_reached(&self, places: &[Place<'_>], steps_left: usize) -> bool {
+        let between = |other: &&Place<'_>| {
+            other.parent == self.parent && other.id != self.id && self.path != other.path
+        };
+        if places
+            .iter()
+            .filter(between)
+            .any(|other| other.contains(self.path))
+        {
+            return false;
+        }
+        let parent = places.iter().find(|other| other.id == self.parent);
+        match parent {
+            // The top of what we see; a namespace's root may be its own parent.
+            None => true,
+            Some(parent) if parent.id == self.id || steps_left == 0 => true,
+            Some(parent) => parent.is_reached(places, steps_left - 1),
+        }
+    }
 }
 
 fn parse_mount(line: &str) -> Option<CgroupMount> {

@@ -8,7 +8,7 @@ use super::failure::{During, Failure, Operation, Result as StepResult};
 use super::message::ChildEnd;
 use super::parent::describe;
 use super::path::open_parent;
-use super::prepare::{ChildFds, HookStates, Prepared};
+use super::prepare::{ChildFds, HookState, Prepared};
 use super::step;
 use crate::error::{Context, Error, Result};
 use crate::plan::{InitPlan, Step};
@@ -36,7 +36,7 @@ pub fn add(target: Target<'_>, plan: &InitPlan) -> Result<()> {
         mounts: open_sources(plan)?,
         ..ChildFds::default()
     };
-    let mut prepared = Prepared::new(plan, None, HookStates::default(), fds);
+    let mut prepared = Prepared::new(plan, None, HookState::default(), fds);
     let answer = borrow_process(false, &mut || {
         let mut at = 0;
         match mount_all(target, &mut prepared, &mut at) {

@@ -34,6 +34,8 @@ pub struct Child<'c, 'p> {
     pub parameters: Option<RawFd>,
     /// An attached empty read-only directory that further masks are clones of.
     pub empty_directory: Option<RawFd>,
+    /// Whether the container's filter is ours already.
+    pub filter_loaded: bool,
     /// How many hooks have run.
     pub hooks_run: usize,
     /// How many id-mapped mounts were made.
@@ -62,7 +64,7 @@ pub fn run(prepared: &mut Prepared<'_>, runtime: RawFd) -> ! {
 }
 
 /// Without `no_new_privs` a filter wants CAP_SYS_ADMIN, which a user other than root has kept but not in effect.
-fn load_privileged(filter: Filter<'_>) -> sys::Result<Option<std::os::fd::OwnedFd>> {
+pub fn load_privileged(filter: Filter<'_>) -> sys::Result<Option<std::os::fd::OwnedFd>> {
     match sys::seccomp::load(filter.program, filter.flags) {
         Err(Errno::EACCES) => {
             let (_, permitted, inheritable) = sys::credentials::capabilities()?;
@@ -85,6 +87,7 @@ impl<'c, 'p> Child<'c, 'p> {
             procfs: None,
             parameters: None,
             empty_directory: None,
+            filter_loaded: false,
             hooks_run: 0,
             idmaps_used: 0,
             program: 0,
@@ -132,9 +135,11 @@ impl Child<'_, '_> {
             self.above.forget();
         }
         match step {
-            Step::BecomeNamespaceRoot { clear_groups } => {
-                step::identity::become_namespace_root(self, *clear_groups)
-            }
+            Step::BecomeNamespaceRoot {
+                uid,
+                gid,
+                clear_groups,
+            } => step::identity::become_namespace_root(self, (*uid, *gid), *clear_groups),
             Step::LoopbackUp => self.optional(sys::process::loopback_up()),
             Step::TreePropagation { flag } => step::root::tree_propagation(*flag),
             Step::OpenRoot {
@@ -149,10 +154,8 @@ impl Child<'_, '_> {
             Step::Device(device) => step::device::make(self, device),
             Step::Symlink { target, path } => step::device::symlink(self, target, path),
             Step::AwaitRuntimeHooks => self.await_runtime_hooks(),
-            Step::CreateContainerHook(hook) => {
-                step::hook::run(self, hook, |states| &states.creating)
-            }
-            Step::StartContainerHook(hook) => step::hook::run(self, hook, |states| &states.created),
+            Step::CreateContainerHook(hook) => step::hook::run_before_the_root(self, hook),
+            Step::StartContainerHook(hook) => step::hook::run_inside(self, hook),
             Step::OpenTerminal {
                 rows,
                 columns,
@@ -239,10 +242,11 @@ impl Child<'_, '_> {
         Ok(())
     }
 
-    fn load_filter(&self) -> Result {
+    fn load_filter(&mut self) -> Result {
         let Some(filter) = self.prepared.filter else {
             return Ok(());
         };
+        self.filter_loaded = true;
         match load_privileged(filter).during(Operation::Whole)? {
             None => Ok(()),
             Some(listener) => {

@@ -224,10 +224,10 @@ impl Created<'_> {
     /// The child becomes its program now; returns when it has, or with the reason why it could not.
     pub fn start(mut self) -> Result<Running> {
         self.0.tell(ToInit::Start, &[])?;
-        await_exec(self.0.messages(), self.0.interrupt, &|| {
-            Ok(self.0.plan.clone())
-        })?;
-        self.release()
+        match await_exec(self.0.messages(), self.0.interrupt)? {
+            None => self.release(),
+            Some((step, failure)) => Err(describe(self.0.plan, step, failure)),
+        }
     }
 
     fn release(&mut self) -> Result<Running> {
@@ -263,22 +263,25 @@ pub fn interrupted() -> Error {
     Error::new("interrupted by a signal")
 }
 
-/// Reads until the child's end closes, which `execve` does; a failure comes before that. `plan` gives the steps that
-/// the sentence for it needs.
+/// Reads until the child's end closes, which `execve` does. A failure comes before that: which step, counted from the
+/// last, and why.
 pub fn await_exec(
     messages: ParentEnd,
     interrupt: Option<BorrowedFd<'_>>,
-    plan: &dyn Fn() -> Result<InitPlan>,
-) -> Result<()> {
+) -> Result<Option<(u32, Failure)>> {
     loop {
         match receive(messages, interrupt)? {
-            None => return Ok(()),
-            Some((FromInit::Failed(step, failure), _)) => {
-                return Err(describe(&plan()?, step, failure));
-            }
+            None => return Ok(None),
+            Some((FromInit::Failed(step, failure), _)) => return Ok(Some((step, failure))),
             Some(_) => {}
         }
     }
+}
+
+/// The step that a message of the child counts from the last.
+pub fn step_from_last(plan: &InitPlan, from_last: u32) -> Option<&Step> {
+    let index = plan.steps.len().wrapping_sub(from_last as usize);
+    plan.steps.get(index)
 }
 
 /// The sentence for a step's failure: the step with its arguments, the part that failed, the errno.
@@ -290,17 +293,9 @@ pub fn describe(plan: &InitPlan, from_last: u32, failure: Failure) -> Error {
         return Error::errno("the container's init", failure.errno());
     };
     let error = match (step, failure.operation) {
-        (_, Operation::HookFailed | Operation::HookKilled) => Error::new(format!(
-            "{step} (step {}/{steps}): {} {}",
-            index + 1,
-            failure.operation.text(),
-            failure.code
-        )),
-        (_, Operation::HookTimeout) => Error::new(format!(
-            "{step} (step {}/{steps}): {}",
-            index + 1,
-            failure.operation.text()
-        )),
+        (Step::CreateContainerHook(_) | Step::StartContainerHook(_), _) => {
+            hook_error(plan, index, failure)
+        }
         (Step::FindProgram | Step::Exec(_), _) => program_error(plan, failure),
         (_, Operation::Whole) => Error::errno(
             format_args!("{step} (step {}/{steps})", index + 1),
@@ -315,6 +310,42 @@ pub fn describe(plan: &InitPlan, from_last: u32, failure: Failure) -> Error {
         Some(hint) => error.hint(hint),
         None => error,
     }
+}
+
+/// Numbered among those of its kind, as the parent does with its own hooks. COMPAT(runc)
+fn hook_error(plan: &InitPlan, index: usize, failure: Failure) -> Error {
+    let kind = std::mem::discriminant(&plan.steps[index]);
+    let earlier = plan.steps[..index].iter();
+    let number = earlier
+        .filter(|step| std::mem::discriminant(*step) == kind)
+        .count();
+    let (kind, hook) = match &plan.steps[index] {
+        Step::CreateContainerHook(hook) => ("createContainer", hook),
+        Step::StartContainerHook(hook) => ("startContainer", hook),
+        _ => return Error::errno("run a hook", failure.errno()),
+    };
+    let said = failure.operation.text();
+    let what = match failure.operation {
+        Operation::HookFailed => Error::new(format!("{hook}: {said} {}", failure.code)),
+        Operation::HookKilled => {
+            Error::new(format!("{hook}: {said} {}", signal_text(failure.code)))
+        }
+        Operation::HookTimeout => Error::new(format!("{hook}: {said}")),
+        _ => Error::errno(format_args!("{hook}: {said}"), failure.errno()),
+    };
+    what.context(format_args!("error running {kind} hook #{number}"))
+}
+
+/// A signal's number, and in words what scripts written for runc look for.
+pub fn signal_text(signal: i32) -> String {
+    let words = match signal {
+        libc::SIGSYS => "bad system call",
+        libc::SIGKILL => "killed",
+        libc::SIGSEGV => "segmentation fault",
+        libc::SIGABRT => "aborted",
+        _ => return signal.to_string(),
+    };
+    format!("{signal} ({words})")
 }
 
 /// In the words that engines match: Docker's exit codes 126 and 127 depend on them. COMPAT(runc)
@@ -335,7 +366,7 @@ fn program_error(plan: &InitPlan, failure: Failure) -> Error {
             format_args!("enter the working directory: {}", failure.operation.text()),
             errno,
         ),
-        (_, errno) => Error::errno(format_args!("exec {name:?}"), errno),
+        (_, errno) => Error::errno(format_args!("exec {name}"), errno),
     }
 }
 
@@ -347,6 +378,12 @@ fn hint(step: &Step, failure: Failure) -> Option<&'static str> {
         (Step::Mount(_), Operation::OpenSource, Errno::ENOENT) => {
             Some("the source does not exist on the host")
         }
+        (Step::Mount(op), Operation::Attach, Errno::ENOTDIR) if op.no_follow_destination => {
+            Some("it must be mounted on ordinary directory, not on a link or file")
+        }
+        (Step::Scheduler(_), _, Errno::EPERM) => Some(
+            "with SCHED_DEADLINE a process scheduler can't be used together with AllowedCPUs (a cpuset of fewer CPUs than the host's)",
+        ),
         (_, Operation::MapIds, Errno::EINVAL) => {
             Some("the source's file system does not support idmapped mounts")
         }

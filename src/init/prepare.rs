@@ -25,11 +25,12 @@ impl Arrays {
         }
     }
 
-    /// Of a hook; one without arguments gets its path as `argv[0]`.
-    pub fn of_hook(hook: &HookOp) -> Arrays {
+    /// Of a hook; one without arguments gets its path as `argv[0]`, one without an environment `inherited`.
+    pub fn of_hook(hook: &HookOp, inherited: &[CString]) -> Arrays {
+        let env = hook.env.as_deref().unwrap_or(inherited);
         match hook.args.is_empty() {
-            true => Arrays::new(std::slice::from_ref(&hook.path), &hook.env),
-            false => Arrays::new(&hook.args, &hook.env),
+            true => Arrays::new(std::slice::from_ref(&hook.path), env),
+            false => Arrays::new(&hook.args, env),
         }
     }
 }
@@ -41,15 +42,6 @@ pub struct HookState {
     pub head: Vec<u8>,
     /// After it.
     pub tail: Vec<u8>,
-}
-
-/// The states that container hooks read, by their place in the life cycle.
-#[derive(Debug, Clone, Default)]
-pub struct HookStates {
-    /// For createContainer hooks: the container is being created.
-    pub creating: HookState,
-    /// For startContainer hooks: it was.
-    pub created: HookState,
 }
 
 impl HookState {
@@ -90,6 +82,8 @@ pub struct ChildFds {
     pub start: RawFd,
     /// For [`Step::EnterRoot`]: init's root.
     pub root: RawFd,
+    /// Where hooks write their standard output and error.
+    pub hook_output: [RawFd; 2],
     /// Detached mounts by index of `InitPlan::prepared_mounts`.
     pub mounts: Vec<RawFd>,
     /// User namespaces of idmapped mounts, by order of the steps that need one.
@@ -109,6 +103,7 @@ impl ChildFds {
         });
         self.kept = [runtime, trigger, self.console, self.start, self.root]
             .iter()
+            .chain(&self.hook_output)
             .chain(&self.mounts)
             .chain(&self.id_maps)
             .chain(inherited)
@@ -133,6 +128,7 @@ impl Default for ChildFds {
             console: -1,
             start: -1,
             root: -1,
+            hook_output: [-1; 2],
             mounts: Vec::new(),
             id_maps: Vec::new(),
             kept: Vec::new(),
@@ -149,7 +145,7 @@ pub struct Prepared<'p> {
     /// For the hook steps, in order.
     pub hooks: Vec<Arrays>,
     /// What those hooks read.
-    pub hook_states: HookStates,
+    pub hook_state: HookState,
     /// For [`Step::Seccomp`].
     pub filter: Option<Filter<'p>>,
     /// Fds.
@@ -165,14 +161,14 @@ impl<'p> Prepared<'p> {
     pub fn new(
         plan: &'p InitPlan,
         filter: Option<Filter<'p>>,
-        hook_states: HookStates,
+        hook_state: HookState,
         fds: ChildFds,
     ) -> Prepared<'p> {
         let mut prepared = Prepared {
             plan,
             program: None,
             hooks: Vec::new(),
-            hook_states,
+            hook_state,
             filter,
             fds,
             ignored_signals: crate::sys::signal::ignored(),
@@ -182,7 +178,7 @@ impl<'p> Prepared<'p> {
             match step {
                 Step::Exec(exec) => prepared.program = Some(Arrays::new(&exec.args, &exec.env)),
                 Step::CreateContainerHook(hook) | Step::StartContainerHook(hook) => {
-                    prepared.hooks.push(Arrays::of_hook(hook));
+                    prepared.hooks.push(Arrays::of_hook(hook, &[]));
                 }
                 _ => {}
             }

@@ -151,7 +151,9 @@ pub struct PreparedMount {
 /// Hooks by the point at which they run.
 #[derive(Debug, Clone, Default)]
 pub struct HookPlan {
-    /// `prestart`, then `createRuntime`: by the runtime, before `pivot_root`.
+    /// By the runtime, before `pivot_root`.
+    pub prestart: Vec<HookOp>,
+    /// By the runtime, right after those.
     pub create_runtime: Vec<HookOp>,
     /// By the runtime, after the user's process started.
     pub poststart: Vec<HookOp>,
@@ -170,11 +172,7 @@ pub fn plan(spec: &Spec, host: &Host, options: &Options) -> Result<Plan> {
     let namespaces = Namespaces::of(linux)?;
     let mut cgroup = cgroup::plan_cgroup(spec, host, options)?;
     warnings.append(&mut cgroup.warnings);
-    let seccomp = linux
-        .seccomp
-        .as_ref()
-        .map(|profile| compile_filter(profile, options, &mut warnings))
-        .transpose()?;
+    let seccomp = plan_filter(spec, options, &mut warnings)?;
     let root = spec
         .root
         .as_ref()
@@ -182,6 +180,7 @@ pub fn plan(spec: &Spec, host: &Host, options: &Options) -> Result<Plan> {
     let rootfs = options.bundle.join(&root.path);
     let process = spec.process.as_ref();
     let mut planner = Planner::new((spec, linux), host, options, &namespaces, &cgroup, &rootfs);
+    planner.listens = seccomp.as_ref().map(|filter| filter.listener.is_some());
     let steps = planner.init_steps()?;
     let prepared_mounts = std::mem::take(&mut planner.prepared);
     warnings.append(&mut planner.warnings);
@@ -192,7 +191,7 @@ pub fn plan(spec: &Spec, host: &Host, options: &Options) -> Result<Plan> {
         id_maps: namespaces
             .makes(libc::CLONE_NEWUSER)
             .then(|| namespaces::id_maps(spec, host, options)),
-        time_offsets: namespaces::time_offsets(linux),
+        time_offsets: namespaces::time_offsets(spec, linux, &namespaces),
         oom_score_adj: process.and_then(|process| process.oom_score_adj),
         rlimits: process
             .map(|process| process::plan_rlimits(&process.rlimits))
@@ -213,18 +212,39 @@ pub fn plan(spec: &Spec, host: &Host, options: &Options) -> Result<Plan> {
     })
 }
 
-fn compile_filter(
-    profile: &oci::runtime::Seccomp,
+/// The filter of `linux.seccomp`, or the one that an annotation brings ready to load. COMPAT(crun): an annotation may
+/// name the agent, and may make a call that we don't know an error.
+fn plan_filter(
+    spec: &Spec,
     options: &Options,
     warnings: &mut Vec<String>,
-) -> Result<seccomp::SeccompPlan> {
+) -> Result<Option<seccomp::SeccompPlan>> {
+    let annotation = |name: &str| spec.annotations.get(&format!("run.oci.{name}"));
+    if let Some(text) = annotation("seccomp_bpf_data") {
+        let plan = seccomp::ready_made(text);
+        return plan
+            .map(Some)
+            .map_err(|error| error.context("annotations[\"run.oci.seccomp_bpf_data\"]"));
+    }
+    let Some(profile) = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref()) else {
+        return Ok(None);
+    };
+    let mut profile = std::borrow::Cow::Borrowed(profile);
+    if let (true, Some(path)) = (
+        profile.listener_path.is_empty(),
+        annotation("seccomp.receiver"),
+    ) {
+        profile.to_mut().listener_path.clone_from(path);
+    }
+    let unknown_fails = annotation("seccomp_fail_unknown_syscall").is_some_and(|text| text != "0");
     let how = seccomp::Options {
         enosys_stub: true,
         strict: options.strict,
+        unknown_fails,
     };
-    let mut plan = seccomp::compile(profile, seccomp::Arch::NATIVE, &how)?;
+    let mut plan = seccomp::compile(&profile, seccomp::Arch::NATIVE, &how)?;
     warnings.append(&mut plan.warnings);
-    Ok(plan)
+    Ok(Some(plan))
 }
 
 impl HookPlan {
@@ -233,10 +253,9 @@ impl HookPlan {
         let Some(hooks) = &spec.hooks else {
             return Ok(HookPlan::default());
         };
-        let mut create_runtime = hook_ops("hooks.prestart", &hooks.prestart)?;
-        create_runtime.append(&mut hook_ops("hooks.createRuntime", &hooks.create_runtime)?);
         Ok(HookPlan {
-            create_runtime,
+            prestart: hook_ops("hooks.prestart", &hooks.prestart)?,
+            create_runtime: hook_ops("hooks.createRuntime", &hooks.create_runtime)?,
             poststart: hook_ops("hooks.poststart", &hooks.poststart)?,
             poststop: hook_ops("hooks.poststop", &hooks.poststop)?,
         })
@@ -265,11 +284,7 @@ pub fn plan_exec(
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let namespaces = Namespaces::of(linux)?;
-    let seccomp = linux
-        .seccomp
-        .as_ref()
-        .map(|profile| compile_filter(profile, options, &mut warnings))
-        .transpose()?;
+    let seccomp = plan_filter(spec, options, &mut warnings)?;
     let user_namespace = namespaces.has(libc::CLONE_NEWUSER);
     let start = Start {
         seccomp: seccomp.as_ref().map(|plan| plan.listener.is_some()),
@@ -279,7 +294,10 @@ pub fn plan_exec(
     };
     let mut steps = Vec::new();
     if user_namespace {
+        let (uid, gid) = namespaces::root_ids(linux);
         steps.push(Step::BecomeNamespaceRoot {
+            uid,
+            gid,
             clear_groups: false,
         });
     }
@@ -291,6 +309,9 @@ pub fn plan_exec(
         |list: &str, at| Ok::<_, Error>(process::parse_cpu_list(at, list)?.map(Step::CpuAffinity));
     steps.extend(pin(&affinity.initial, "process.execCPUAffinity.initial")?);
     steps.push(Step::JoinCgroup);
+    // Without a wish the caller's affinity is not the container's either: the cpuset decides. COMPAT(runc)
+    let unpinned = affinity == oci::runtime::ExecCpuAffinity::default();
+    steps.extend(unpinned.then(|| Step::CpuAffinity(CpuSet::all())));
     steps.extend(pin(&affinity.last, "process.execCPUAffinity.final")?);
     if !options.no_new_keyring {
         let name = std::ffi::CString::new(format!("_ses.{}", options.id)).unwrap_or_default();
@@ -302,6 +323,8 @@ pub fn plan_exec(
     if process.terminal {
         steps.push(steps::open_terminal(process, false));
     }
+    // Neither is a matter of a namespace: a new process would have the caller's.
+    steps.extend(steps::domain_and_policy(linux)?);
     steps::scheduling(process, &mut steps)?;
     steps.extend(process::plan_exec_label(process, host)?);
     steps.append(&mut process_steps(

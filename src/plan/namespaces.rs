@@ -97,6 +97,16 @@ pub fn id_maps(spec: &Spec, host: &Host, _options: &Options) -> IdMaps {
     }
 }
 
+/// Who makes the container in its user namespace. What it makes needs an owner that the namespace knows, so where 0 is
+/// not mapped the first id that is stands in; its capabilities are the same.
+pub fn root_ids(linux: &Linux) -> (u32, u32) {
+    let root = |ranges: &[IdMapping]| {
+        let first = ranges.iter().map(|range| range.container_id).min();
+        first.unwrap_or(0)
+    };
+    (root(&linux.uid_mappings), root(&linux.gid_mappings))
+}
+
 /// KERNEL(user_namespaces(7)): who holds both may map any id of its own namespace. Podman's rootless mode calls us as
 /// root of its user namespace, whose ids newuidmap knows nothing of.
 fn writes_any_map(host: &Host) -> bool {
@@ -139,7 +149,17 @@ fn default_map(host: &Host, own: u32) -> Vec<IdMapping> {
 }
 
 /// The text for `timens_offsets`. SPEC(config-linux.md#offset-for-time-namespace)
-pub fn time_offsets(linux: &Linux) -> String {
+///
+/// COMPAT(crun): the annotation, as the file takes it, for a new time namespace whose configuration has no offsets.
+pub fn time_offsets(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> String {
+    let annotation = spec.annotations.get("run.oci.timens_offset");
+    if let (true, true, Some(text)) = (
+        linux.time_offsets.is_empty(),
+        namespaces.makes(libc::CLONE_NEWTIME),
+        annotation,
+    ) {
+        return format!("{}\n", text.trim_end());
+    }
     linux
         .time_offsets
         .iter()

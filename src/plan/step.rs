@@ -11,6 +11,10 @@ use std::ffi::CString;
 pub enum Step {
     /// Become id 0 of the user namespace, so that what is made belongs to the container. SPEC(config-linux.md#user-namespaces)
     BecomeNamespaceRoot {
+        /// Who is root there: 0, or where that is not mapped the first id that is.
+        uid: u32,
+        /// The same of groups.
+        gid: u32,
         /// Whether `setgroups` may be called.
         clear_groups: bool,
     },
@@ -279,8 +283,8 @@ pub struct HookOp {
     pub path: CString,
     /// `argv`.
     pub args: Vec<CString>,
-    /// `envp`.
-    pub env: Vec<CString>,
+    /// `envp`; `None` is the caller's for a hook on the host's side, and empty for one in the container.
+    pub env: Option<Vec<CString>>,
     /// Milliseconds until it is killed; `None` waits for ever.
     pub timeout_ms: Option<u64>,
 }

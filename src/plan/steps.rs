@@ -38,6 +38,8 @@ pub struct Planner<'p> {
     pub cgroup: &'p cgroup::CgroupPlan,
     /// The absolute path of its root file system.
     pub rootfs: &'p Path,
+    /// Whether there is a filter, and then whether it has a listener.
+    pub listens: Option<bool>,
     /// Mounts that the parent opens.
     pub prepared: Vec<PreparedMount>,
     /// What the author should know.
@@ -65,6 +67,7 @@ impl<'p> Planner<'p> {
             namespaces,
             cgroup,
             rootfs,
+            listens: None,
             prepared: Vec::new(),
             warnings: Vec::new(),
             steps: Vec::new(),
@@ -101,7 +104,10 @@ impl<'p> Planner<'p> {
         if self.namespaces.has(libc::CLONE_NEWUSER) {
             let deny =
                 super::namespaces::id_maps(self.spec, self.host, self.options).deny_setgroups;
+            let (uid, gid) = super::namespaces::root_ids(self.linux);
             self.push(Step::BecomeNamespaceRoot {
+                uid,
+                gid,
                 clear_groups: !deny,
             });
         }
@@ -409,12 +415,7 @@ impl<'p> Planner<'p> {
 
     /// SPEC(config-linux.md#personality) SPEC(config-linux.md#memory-policy) SPEC(config.md#linux-process)
     fn scheduling(&mut self) -> Result<()> {
-        if let Some(personality) = &self.linux.personality {
-            self.push(Step::Personality(process::plan_personality(personality)?));
-        }
-        if let Some(policy) = &self.linux.memory_policy {
-            self.push(Step::MemoryPolicy(process::plan_memory_policy(policy)?));
-        }
+        self.steps.extend(domain_and_policy(self.linux)?);
         match &self.spec.process {
             Some(process) => scheduling(process, &mut self.steps),
             None => Ok(()),
@@ -435,11 +436,7 @@ impl<'p> Planner<'p> {
             .map(|hooks| hooks.start_container.as_slice())
             .unwrap_or_default();
         let start = Start {
-            seccomp: self
-                .linux
-                .seccomp
-                .as_ref()
-                .map(|seccomp| !seccomp.listener_path.is_empty()),
+            seccomp: self.listens,
             hooks: hook_ops("hooks.startContainer", hooks)?,
             keep_groups: super::namespaces::keeps_groups(
                 self.spec,
@@ -531,6 +528,18 @@ pub fn process_steps(
         &runtime_environment(options),
         warnings,
     )?));
+    Ok(steps)
+}
+
+/// Execution domain and memory policy. Common to init and `exec`.
+pub fn domain_and_policy(linux: &Linux) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    if let Some(personality) = &linux.personality {
+        steps.push(Step::Personality(process::plan_personality(personality)?));
+    }
+    if let Some(policy) = &linux.memory_policy {
+        steps.push(Step::MemoryPolicy(process::plan_memory_policy(policy)?));
+    }
     Ok(steps)
 }
 

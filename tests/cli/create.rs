@@ -22,6 +22,9 @@ cases![
     refuses_a_frozen_cgroup,
     leaves_nothing_when_a_mount_fails,
     takes_no_pivot_and_no_new_keyring,
+    no_pivot_hides_the_hosts_kernel_file_systems,
+    no_pivot_keeps_a_shared_root_to_itself,
+    names_its_bundle_as_it_was_given,
     is_silent,
     sends_a_pidfd,
     runs_nothing_of_the_container_before_start,
@@ -282,4 +285,59 @@ fn sends_a_pidfd(t: &Sandbox) {
         fdinfo.contains(&format!("Pid:\t{}\n", container.pid())),
         "{fdinfo}"
     );
+}
+
+fn no_pivot_hides_the_hosts_kernel_file_systems(t: &Sandbox) {
+    // What a user namespace may mount depends on what is in sight, below the root too.
+    for (flags, mount) in [("-mrpf", "proc"), ("-mrn", "sysfs")] {
+        let script = format!("mount -t {mount} none /mnt && echo bare");
+        let bundle = t
+            .bundle()
+            .capabilities(&["CAP_SETFCAP"])
+            .args(&["unshare", flags, "sh", "-c", &script]);
+        let output = t.run_with(&bundle, &["--no-pivot"]).fails();
+        assert!(output.stderr.contains("denied"), "{output}");
+    }
+}
+
+fn no_pivot_keeps_a_shared_root_to_itself(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .set("/linux/rootfsPropagation", json!("rshared"))
+        .args(&["/bin/true"]);
+    bundle.write();
+    // In a mount namespace that stands for the host: a leak would cover its root.
+    let script = "roots() { awk '$5 == \"/\"' /proc/self/mountinfo | wc -l; }; mount --bind \"$1/rootfs\" \"$1/rootfs\"
+        before=$(roots); \"$2\" --root \"$3\" run --no-pivot -b \"$1\" \"$4\" && echo $before $(roots); test -e /proc/1/comm && echo proc";
+    let (program, root, id) = (crate::support::runtime::path(), t.root(), t.new_id());
+    let words = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "shared",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        &bundle.path.to_string_lossy(),
+        &program.to_string_lossy(),
+        &root.to_string_lossy(),
+        &id,
+    ];
+    assert_eq!(t.program(&words).output().text(), "1 1\nproc");
+}
+
+fn names_its_bundle_as_it_was_given(t: &Sandbox) {
+    let bundle = t.bundle().idle();
+    let link = t.new_path("link");
+    std::os::unix::fs::symlink(&bundle.path, &link).expect("link the bundle");
+    bundle.write();
+    let id = t.new_id();
+    t.runtime(&["create", "-b", &link.to_string_lossy(), &id])
+        .output()
+        .ok();
+    let container = Container::named(t, &bundle, id);
+    assert_eq!(container.state()["bundle"], json!(link.to_string_lossy()));
+    container.start().ok();
+    container.exec("true").ok();
 }

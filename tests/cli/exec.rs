@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::support::{Sandbox, cases, host, json, rootfs, runtime, sandbox};
 
 cases![
+    has_the_containers_domain_and_memory_policy,
+    drops_the_callers_affinity,
     gives_the_exit_code,
     makes_no_working_directory,
     gives_128_and_the_signals_number,
@@ -480,4 +482,46 @@ fn obeys_seccomp(t: &Sandbox) {
         "{} {output}",
         runtime::name()
     );
+}
+
+fn has_the_containers_domain_and_memory_policy(t: &Sandbox) {
+    let policy = json!({"mode": "MPOL_PREFERRED", "nodes": "0"});
+    let bundle = t
+        .bundle()
+        .set("/linux/personality", json!({"domain": "LINUX32"}))
+        .set("/linux/memoryPolicy", policy);
+    let container = t.running(bundle);
+    let machine = container.sh("uname -m");
+    assert!(machine == "i686" || machine.starts_with("arm"), "{machine}");
+    let seen = container.sh("head -n1 /proc/self/numa_maps | cut -d ' ' -f 2");
+    assert_eq!(seen, "prefer:0");
+}
+
+fn drops_the_callers_affinity(t: &Sandbox) {
+    let all = t.program(&["taskset", "-c", "-p", "1"]).output().text();
+    if !all.ends_with("0,1") && !all.contains("0-") {
+        crate::support::skip("one CPU shows nothing");
+    }
+    let container = t.running(t.bundle());
+    let program = crate::support::runtime::path();
+    if crate::support::runtime::name() == "crun" {
+        crate::support::skip("this case starts the runtime itself");
+    }
+    let (program, root) = (program.to_string_lossy(), t.root());
+    let words = [
+        "taskset",
+        "-c",
+        "0",
+        &program,
+        "--root",
+        &root.to_string_lossy(),
+        "exec",
+        &container.id,
+        "grep",
+        "Cpus_allowed_list",
+        "/proc/self/status",
+    ];
+    let seen = t.program(&words).output().text();
+    let init = container.sh("grep Cpus_allowed_list /proc/1/status");
+    assert_eq!(seen, init);
 }

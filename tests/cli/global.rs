@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use crate::support::{Sandbox, Value, cases};
+use crate::support::{Sandbox, Value, cases, sandbox};
 
 cases![
     prints_its_version,
     refuses_an_unknown_command,
     refuses_an_unknown_flag,
     logs_json_that_containerd_parses,
+    logs_warnings_before_the_program_has_ended,
     logs_text_in_logrus_form,
     logs_nothing_on_success,
     writes_one_json_line_an_error,
@@ -112,6 +113,39 @@ fn logs_text_in_logrus_form(t: &Sandbox) {
         log.starts_with("time=\"") && log.contains(" level=error msg=\""),
         "{log}"
     );
+}
+
+fn logs_warnings_before_the_program_has_ended(t: &Sandbox) {
+    let log = t.new_path("log");
+    let bundle = t.bundle().idle().push(
+        "/process/capabilities/bounding",
+        serde_json::json!("CAP_NONSENSE"),
+    );
+    bundle.write();
+    let (root, path, log_path) = (
+        t.root(),
+        bundle.path.to_string_lossy(),
+        log.to_string_lossy(),
+    );
+    let id = t.new_id();
+    let words = [
+        "--root",
+        &root.to_string_lossy(),
+        "--log",
+        &log_path,
+        "--log-format",
+        "json",
+        "run",
+        "-b",
+        &path,
+        &id,
+    ];
+    let running = t.runtime_without_root(&words).spawn();
+    sandbox::wait_for("the warning", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains("CAP_NONSENSE"))
+    });
+    t.runtime(&["kill", &id, "KILL"]).output().ok();
+    assert_eq!(running.wait().code(), 137);
 }
 
 fn logs_nothing_on_success(t: &Sandbox) {

@@ -18,6 +18,7 @@ cases![
     must_exist,
     are_run_in_the_order_listed,
     stop_at_the_first_failure,
+    are_numbered_by_kind,
     get_the_pid_as_their_namespace_sees_it,
     get_annotations,
     poststop_runs_on_forced_delete,
@@ -114,7 +115,7 @@ fn get_the_state_on_stdin(t: &Sandbox) {
     assert_eq!(
         statuses,
         [
-            "creating", "creating", "creating", "created", "running", "stopped"
+            "creating", "creating", "created", "created", "running", "stopped"
         ]
     );
 }
@@ -184,9 +185,12 @@ fn fail_create_when_they_fail_before(t: &Sandbox) {
             .idle()
             .hook(kind, shell("exit 17"))
             .hook("poststop", shell(&format!("echo ran > {log}/poststop")));
-        t.try_create(&bundle, &[]).fails_with(&["hook"]);
+        t.try_create(&bundle, &[])
+            .fails_with(&[&format!("error running {kind} hook #0:")]);
         assert_eq!(t.state_entries(), Vec::<String>::new(), "{kind}");
         assert_eq!(t.wait_until_gone(), Vec::<String>::new(), "{kind}");
+        let stopped = sandbox::read(format!("{log}/poststop"));
+        assert_eq!(stopped, "ran\n", "the life cycle goes on: {kind}");
     }
 }
 
@@ -195,17 +199,43 @@ fn fail_start_when_start_container_fails(t: &Sandbox) {
     let bundle = bundle
         .shell(&format!("echo ran > {log}/process; sleep 100"))
         .hook("startContainer", shell("exit 17"));
-    t.run(&bundle).fails_with(&["hook"]);
+    let bundle = bundle.hook("poststop", shell(&format!("echo ran >> {log}/poststop")));
+    t.run(&bundle)
+        .fails_with(&["error running startContainer hook #0:"]);
+    t.create(&bundle)
+        .start()
+        .fails_with(&["error running startContainer hook #0:"]);
     assert!(
         !std::path::Path::new(&format!("{log}/process")).exists(),
         "the program must not run"
     );
+    assert_eq!(t.state_entries(), Vec::<String>::new(), "deleted");
+    assert_eq!(sandbox::read(format!("{log}/poststop")), "ran\nran\n");
     assert_eq!(t.wait_until_gone(), Vec::<String>::new());
+}
+
+fn are_numbered_by_kind(t: &Sandbox) {
+    for kind in [
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+    ] {
+        let bundle = (KINDS.iter()).fold(t.bundle().idle(), |bundle, other| {
+            bundle.hook(other, json!({"path": "/bin/true"}))
+        });
+        let bundle = bundle.hook(kind, json!({"path": "/bin/false"}));
+        t.run(&bundle)
+            .refused_with(&[&format!("error running {kind} hook #1:")]);
+    }
 }
 
 fn fail_start_when_poststart_fails(t: &Sandbox) {
     let container = t.create(&t.bundle().idle().hook("poststart", shell("exit 17")));
-    container.start().fails_with(&["hook"]);
+    container
+        .start()
+        .fails_with(&["error running poststart hook #0:"]);
     sandbox::wait_for("the container to be deleted", || {
         !container.invoke(&["state"]).output().status.success()
     });

@@ -13,6 +13,7 @@ mod exec;
 mod exec_process;
 mod features;
 mod global;
+mod hook_setting;
 mod hooks;
 mod image_commit;
 mod install;
@@ -46,6 +47,7 @@ fn main() -> std::process::ExitCode {
             ("exec_process", exec_process::CASES),
             ("features", features::CASES),
             ("global", global::CASES),
+            ("hook_setting", hook_setting::CASES),
             ("hooks", hooks::CASES),
             ("install", install::CASES),
             ("image_commit", image_commit::CASES),

@@ -3,6 +3,7 @@
 use crate::support::{Bundle, Sandbox, cases, host, json, sandbox, skip};
 
 cases![
+    root_need_not_be_mapped,
     maps_root,
     several_ranges,
     unmapped_ids_are_nobody,
@@ -224,4 +225,28 @@ fn ordinary_user_in_a_user_namespace(t: &Sandbox) {
     let container = t.running(mapped(t).set("/process/user", json!({"uid": 1000, "gid": 1000})));
     let status = sandbox::read(format!("/proc/{}/status", container.pid()));
     assert!(status.contains("Uid:\t101000\t101000"), "{status}");
+}
+
+fn root_need_not_be_mapped(t: &Sandbox) {
+    let bundle = t.bundle();
+    crate::support::bundle::chown_tree(&bundle.rootfs(), 100_000);
+    let mapping = json!([{"containerID": 1000, "hostID": 100_000, "size": 1}]);
+    let pts = [
+        "nosuid",
+        "noexec",
+        "newinstance",
+        "ptmxmode=0666",
+        "mode=0620",
+    ];
+    let bundle = bundle
+        .namespace("user")
+        .set("/linux/uidMappings", mapping.clone())
+        .set("/linux/gidMappings", mapping)
+        .set("/process/user", json!({"uid": 1000, "gid": 1000}))
+        .without_mount("/dev/pts")
+        .mount("/dev/pts", "devpts", "devpts", &pts);
+    let script = "id -u; id -g; tr -s ' ' </proc/self/uid_map";
+    assert_eq!(t.sh(bundle.clone(), script), "1000\n1000\n 1000 100000 1");
+    let container = t.running(bundle);
+    assert_eq!(container.sh("id -u; id -g"), "1000\n1000");
 }

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod annotations;
 mod bad_files;
 mod bad_seccomp;
 mod bad_values;
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
     support::harness::main(
         "config",
         &[
+            ("annotations", annotations::CASES),
             ("bad_files", bad_files::CASES),
             ("bad_seccomp", bad_seccomp::CASES),
             ("bad_values", bad_values::CASES),

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use crate::support::{Sandbox, cases, host, json};
 
 cases![
+    a_tmpfs_keeps_the_mode_of_what_it_covers,
     are_made_in_order,
     make_their_destination,
     bind_a_file,
@@ -288,4 +289,29 @@ fn a_destination_under_a_read_only_root(t: &Sandbox) {
     // The root turns read-only last, so a missing destination can be made.
     let bundle = t.bundle().mount("/fresh", "tmpfs", "tmpfs", &[]);
     assert_eq!(t.sh(bundle, "echo x > /fresh/y && cat /fresh/y"), "x");
+}
+
+fn a_tmpfs_keeps_the_mode_of_what_it_covers(t: &Sandbox) {
+    use std::os::unix::fs::PermissionsExt;
+    let seen = |mode: u32, options: &[&str]| {
+        let bundle = t.bundle();
+        let place = bundle.rootfs().join("mnt/place");
+        std::fs::create_dir(&place).expect("create a directory to cover");
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(mode)).expect("chmod");
+        let bundle = bundle.mount("/mnt/place", "tmpfs", "tmpfs", options);
+        t.sh(bundle, "stat -c %a /mnt/place")
+    };
+    assert_eq!(seen(0o710, &[]), "710");
+    assert_eq!(seen(0o7777, &["nosuid", "rprivate"]), "7777");
+    assert_eq!(seen(0o710, &["mode=0410"]), "410");
+    assert_eq!(seen(0o751, &["ro"]), "751");
+    let new = t
+        .bundle()
+        .writable()
+        .mount("/mnt/new", "tmpfs", "tmpfs", &[]);
+    assert_eq!(
+        t.sh(new, "stat -c %a /mnt/new"),
+        "1777",
+        "nothing was covered"
+    );
 }

@@ -3,6 +3,7 @@
 use crate::support::{Sandbox, cases, json, sandbox};
 
 cases![
+    empty_home_is_none,
     args,
     environment,
     environment_duplicates,
@@ -346,4 +347,13 @@ fn dumpable(t: &Sandbox) {
         t.sh(bundle, "stat -c %u /proc/self/environ /proc/1/fd"),
         "1000\n1000"
     );
+}
+
+fn empty_home_is_none(t: &Sandbox) {
+    for variables in [json!(["HOME="]), json!(["HOME=/override", "HOME="])] {
+        let bundle = t.bundle().set("/process/env", variables);
+        assert_eq!(t.sh(bundle, "echo $HOME"), "/root");
+    }
+    let own = t.bundle().push("/process/env", json!("HOME=/override"));
+    assert_eq!(t.sh(own, "echo $HOME"), "/override");
 }

@@ -1,8 +1,9 @@
 //! `process.user`: ids, groups, umask, and that they are numbers only.
 
-use crate::support::{Sandbox, cases, json};
+use crate::support::{Sandbox, Value, cases, json};
 
 cases![
+    keeps_original_groups_when_told,
     ids,
     additional_groups,
     no_groups_of_the_caller,
@@ -101,5 +102,37 @@ fn files_belong_to_the_user(t: &Sandbox) {
             "touch /tmp/x 2>/dev/null; touch /dev/shm/x && stat -c %u:%g /dev/shm/x"
         ),
         "1000:2000"
+    );
+}
+
+fn keeps_original_groups_when_told(t: &Sandbox) {
+    if crate::support::runtime::name() == "crun" {
+        crate::support::skip("this case starts the runtime itself");
+    }
+    let groups = |annotations: Value| {
+        let bundle = t
+            .bundle()
+            .set("/annotations", annotations)
+            .args(&["id", "-G"]);
+        bundle.write();
+        let (program, root) = (crate::support::runtime::path(), t.root());
+        let words = [
+            "setpriv",
+            "--groups",
+            "4321",
+            &program.to_string_lossy(),
+            "--root",
+            &root.to_string_lossy(),
+            "run",
+            "-b",
+            &bundle.path.to_string_lossy(),
+            &t.new_id(),
+        ];
+        t.program(&words).output().text()
+    };
+    assert_eq!(groups(json!({})), "0");
+    assert_eq!(
+        groups(json!({"run.oci.keep_original_groups": "1"})),
+        "0 4321"
     );
 }

@@ -7,6 +7,7 @@ cases![
     shifts_monotonic_down,
     new_without_offsets,
     exec_sees_the_offsets,
+    crun_annotation_sets_offsets,
     offsets_into_a_joined_namespace_are_refused
 ];
 
@@ -39,6 +40,28 @@ fn shifts_monotonic_down(t: &Sandbox) {
         t.sh(bundle, "tr -s ' ' < /proc/self/timens_offsets"),
         "monotonic -1 0\nboottime 7 0"
     );
+}
+
+fn crun_annotation_sets_offsets(t: &Sandbox) {
+    let offsets = json!({"run.oci.timens_offset": "monotonic 7 0\nboottime 70 500"});
+    let bundle = t
+        .bundle()
+        .namespace("time")
+        .set("/annotations", offsets.clone());
+    let read = "tr -s ' ' < /proc/self/timens_offsets";
+    assert_eq!(t.sh(bundle.clone(), read), "monotonic 7 0\nboottime 70 500");
+    let own = bundle.set("/linux/timeOffsets", json!({"boottime": {"secs": 3}}));
+    assert_eq!(
+        t.sh(own, read),
+        "monotonic 0 0\nboottime 3 0",
+        "the specification's own field comes first"
+    );
+    let bad = json!({"run.oci.timens_offset": "monotonic soon"});
+    t.run(&t.bundle().namespace("time").set("/annotations", bad))
+        .refused_with(&["monotonic soon", "timens_offsets"]);
+    // Without a time namespace of the container's own there is nothing to set.
+    t.run(&t.bundle().set("/annotations", offsets).args(&["true"]))
+        .ok();
 }
 
 fn new_without_offsets(t: &Sandbox) {

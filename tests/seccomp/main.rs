@@ -19,12 +19,14 @@ use oci::runtime::Seccomp;
 /// Exactly libseccomp's meaning.
 const BARE: Options = Options {
     enosys_stub: false,
+    unknown_fails: false,
     strict: false,
 };
 
 /// What a container gets.
 const LIKE_RUNC: Options = Options {
     enosys_stub: true,
+    unknown_fails: false,
     strict: false,
 };
 

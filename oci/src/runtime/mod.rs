@@ -87,7 +87,7 @@ object! {
         /// Its arguments, `argv[0]` included.
         pub args: Vec<String>,
         /// Its whole environment, as `NAME=VALUE`.
-        pub env: Vec<String>,
+        pub env: Option<Vec<String>>,
         /// Seconds until it is killed; must be positive.
         pub timeout: Option<i64>,
     }

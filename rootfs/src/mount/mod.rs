@@ -33,6 +33,8 @@ pub struct MountOp {
     pub idmap: Option<Idmap>,
     /// `tmpcopyup`: the directory's former content is copied into the new tmpfs.
     pub copy_up: bool,
+    /// The new file system's root gets the mode of an existing directory that it covers. COMPAT(runc)
+    pub keep_mode: bool,
     /// `dest-nofollow`: the last component of the destination is not followed when it is a symlink.
     pub no_follow_destination: bool,
     /// A host path that is bound recursively instead where the kernel refuses the mount (EPERM, EBUSY).
@@ -59,6 +61,7 @@ impl MountOp {
             propagation: Vec::new(),
             idmap: None,
             copy_up: false,
+            keep_mode: false,
             no_follow_destination: self.no_follow_destination,
             fallback_bind: None,
             readonly_later: false,

@@ -77,6 +77,12 @@ pub fn plan_mount(
         propagation: reading.propagation,
         idmap,
         copy_up: tmpfs && reading.copy_up,
+        keep_mode: tmpfs
+            && !reading.copy_up
+            && !reading
+                .data
+                .iter()
+                .any(|(_, text)| text.starts_with("mode=")),
         // CVE-2019-19921: a symlink where /proc belongs would put it elsewhere; nothing can be mounted on the link itself.
         no_follow_destination: reading.no_follow_destination
             || new && matches!(mount.kind.as_str(), "proc" | "sysfs"),

@@ -3,6 +3,7 @@
 //! Field names, units and what is left out when zero are runc's: tools parse them. Network interfaces and intelRdt are
 //! not the cgroup's to know; the caller may fill them in.
 
+pub mod intel_rdt;
 mod v1;
 mod v2;
 
@@ -32,7 +33,7 @@ pub struct Stats {
     /// Huge pages by size.
     pub hugetlb: BTreeMap<String, MemoryEntry>,
     /// Cache and memory bandwidth monitoring.
-    pub intel_rdt: BTreeMap<String, String>,
+    pub intel_rdt: intel_rdt::IntelRdt,
     /// Counters of the container's interfaces.
     pub network_interfaces: Option<Vec<NetworkInterface>>,
 }

@@ -188,3 +188,48 @@ fn the_mount_is_found_by_its_type() {
         None
     );
 }
+
+#[test]
+fn statistics_are_what_the_groups_files_say() {
+    let root = TempDir::new().unwrap();
+    let put = |name: &str, text: &str| {
+        let path = root.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    put("info/L3/cbm_mask", "7ff\n");
+    put("info/L3/min_cbm_bits", "1\n");
+    put("info/L3/num_closids", "16\n");
+    put("schemata", "    MB:0=100\n    L3:0=7ff\n");
+    put("web1/schemata", "    MB:0=20\n    L3:0=f\n");
+    put(
+        "web1/mon_groups/web1/mon_data/mon_L3_01/llc_occupancy",
+        "Unavailable\n",
+    );
+    put(
+        "web1/mon_groups/web1/mon_data/mon_L3_00/llc_occupancy",
+        "4096\n",
+    );
+    put(
+        "web1/mon_groups/web1/mon_data/mon_L3_00/mbm_total_bytes",
+        "9\n",
+    );
+    put(
+        "web1/mon_groups/web1/mon_data/mon_L3_00/mbm_local_bytes",
+        "5\n",
+    );
+    let record = surveyed(&plan(r#"{"enableMonitoring":true}"#), &root);
+    assert_eq!(
+        serde_json::to_value(stats(&record)).unwrap(),
+        serde_json::json!({
+            "l3_cache_info": {"cbm_mask": "7ff", "min_cbm_bits": 1, "num_closids": 16},
+            "l3_cache_schema_root": "L3:0=7ff",
+            "l3_cache_schema": "L3:0=f",
+            "mem_bw_schema_root": "MB:0=100",
+            "mem_bw_schema": "MB:0=20",
+            "schemata": ["MB:0=20", "L3:0=f"],
+            "mbm_stats": [{"mbm_total_bytes": 9, "mbm_local_bytes": 5}],
+            "cmt_stats": [{"llc_occupancy": 4096}, {"llc_occupancy": 0}],
+        })
+    );
+}

@@ -84,3 +84,41 @@ fn this_host_is_probed() {
     let (layout, _) = probe_cgroups().expect("probe");
     assert_ne!(layout, CgroupLayout::None);
 }
+
+#[test]
+fn a_mount_under_another_is_none() {
+    // What a container engine does: a tmpfs over all of it, with v1 hierarchies on top.
+    let mountinfo = "\
+20 1 8:1 / / rw - ext4 /dev/sda rw
+21 20 0:20 / /sys rw - sysfs sysfs rw
+30 21 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw
+31 30 0:40 / /sys/fs/cgroup rw - tmpfs tmpfs rw
+32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu
+33 31 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+34 31 0:31 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+35 34 0:41 / /sys/fs/cgroup/pids rw - tmpfs tmpfs rw
+";
+    let found = parse_mounts(mountinfo);
+    let places: Vec<_> = found.iter().map(|mount| mount.mount.as_path()).collect();
+    assert_eq!(
+        places,
+        [
+            Path::new("/sys/fs/cgroup/cpu"),
+            Path::new("/sys/fs/cgroup/unified")
+        ]
+    );
+    let over_the_parent = "\
+20 1 8:1 / / rw - ext4 /dev/sda rw
+21 20 0:20 / /sys rw - sysfs sysfs rw
+30 21 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw
+40 21 0:50 / /sys/fs rw - tmpfs tmpfs rw
+";
+    assert_eq!(parse_mounts(over_the_parent), []);
+    let over_the_grandparent = "\
+20 1 8:1 / / rw - ext4 /dev/sda rw
+21 20 0:20 / /sys rw - sysfs sysfs rw
+30 21 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw
+40 21 0:50 / /sys rw - tmpfs tmpfs rw
+";
+    assert_eq!(parse_mounts(over_the_grandparent), []);
+}

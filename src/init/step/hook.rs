@@ -2,18 +2,36 @@
 
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
-use crate::init::hook::{self, Outcome};
-use crate::init::prepare::{HookState, HookStates};
+use crate::init::hook::{self, Directory, Outcome, Setting};
+use crate::init::prepare::Filter;
 use crate::plan::HookOp;
 use crate::sys::{open, process};
 
+/// A createContainer hook: in the container's namespaces, its program and paths still the host's. COMPAT(runc): it
+/// starts in the container's root.
+pub fn run_before_the_root(child: &mut Child, op: &HookOp) -> Result {
+    let directory = Directory::Handle(child.root);
+    run(child, op, directory, None)
+}
+
+/// A startContainer hook: its program comes from the image, so the container's filter is upon it. COMPAT(runc)
+pub fn run_inside(child: &mut Child, op: &HookOp) -> Result {
+    let filter = child.prepared.filter.filter(|_| !child.filter_loaded);
+    run(child, op, Directory::Present, filter)
+}
+
 /// Runs one hook and waits for it. It reads the state with the pid that it sees itself.
-pub fn run(child: &mut Child, op: &HookOp, state: fn(&HookStates) -> &HookState) -> Result {
+fn run(
+    child: &mut Child,
+    op: &HookOp,
+    directory: Directory<'_>,
+    filter: Option<Filter<'_>>,
+) -> Result {
     let arrays = &child.prepared.hooks[child.hooks_run];
     child.hooks_run += 1;
     let mut digits = [0; 10];
     let length = decimal(process::pid().unsigned_abs(), &mut digits);
-    let state = state(&child.prepared.hook_states);
+    let state = &child.prepared.hook_state;
     let input = open::memory_file(c"state", &state.head)
         .and_then(|file| {
             append(file, &digits[..length])
@@ -22,7 +40,13 @@ pub fn run(child: &mut Child, op: &HookOp, state: fn(&HookStates) -> &HookState)
         })
         .and_then(|file| open::rewind(file).map(|()| file))
         .during(Operation::StartHook)?;
-    let outcome = hook::execute(&op.path, arrays, input, op.timeout_ms, -1);
+    let setting = Setting {
+        input,
+        output: child.prepared.fds.hook_output,
+        directory,
+        filter,
+    };
+    let outcome = hook::execute(&op.path, arrays, &setting, op.timeout_ms, -1);
     open::close(input);
     match outcome.during(Operation::StartHook)? {
         Outcome::Exited(0) => Ok(()),

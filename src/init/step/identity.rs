@@ -8,8 +8,12 @@ use crate::sys::{credentials, open, process, sched};
 use nix::errno::Errno;
 use std::os::fd::RawFd;
 
-/// Waits until the id maps are written, then is id 0 in the user namespace.
-pub fn become_namespace_root(child: &mut Child, clear_groups: bool) -> Result {
+/// Waits until the id maps are written, then is root in the user namespace.
+pub fn become_namespace_root(
+    child: &mut Child,
+    (uid, gid): (u32, u32),
+    clear_groups: bool,
+) -> Result {
     child
         .runtime
         .expect(ToInit::Continue)
@@ -18,8 +22,8 @@ pub fn become_namespace_root(child: &mut Child, clear_groups: bool) -> Result {
     if clear_groups {
         credentials::set_groups(&[]).during(Operation::SetGroups)?;
     }
-    credentials::set_group(0).during(Operation::SetGroup)?;
-    credentials::set_user(0).during(Operation::SetUser)?;
+    credentials::set_group(gid).during(Operation::SetGroup)?;
+    credentials::set_user(uid).during(Operation::SetUser)?;
     // Changing ids has cleared this.
     let _ = process::die_with_parent(true);
     // Changing ids made us dumpable or not by the host's rules; other members of the namespaces stay out.

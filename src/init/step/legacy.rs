@@ -1,7 +1,7 @@
 //! Mounts on kernels without fsopen(2) and open_tree(2) (5.2) or mount_setattr(2) (5.12): mount(2) on `/proc/self/fd/N`,
 //! so that the destination is a handle there too.
 
-use super::mount::{destination, like, propagate};
+use super::mount::{covered_mode, destination, like, propagate};
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::path::Missing;
@@ -25,6 +25,7 @@ pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
         return Err(Failure::new(Operation::Whole, Errno::EINVAL));
     };
     refuse_recursive(op)?;
+    let covered = covered_mode(child, op);
     let place = destination(child, op, Missing::Directory)?;
     let mut buffer = [0; FD_PATH_BYTES];
     let mut data = Data::new();
@@ -42,6 +43,12 @@ pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
     )
     .during(Operation::CreateFileSystem)?;
     open::close(place);
+    if let Some(mode) = covered {
+        let mounted = destination(child, op, Missing::Refuse)?;
+        let changed = open::change_mode_at(mounted, c".", mode);
+        open::close(mounted);
+        changed.during(Operation::SetOption)?;
+    }
     finish(child, op)
 }
 

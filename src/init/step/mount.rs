@@ -115,6 +115,10 @@ fn set_options(context: RawFd, options: &[FsOption]) -> Result {
 }
 
 fn attach_new(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
+    // While the ids are still ours.
+    if let Some(mode) = covered_mode(child, op) {
+        open::change_mode_at(tree, c".", mode).during(Operation::SetOption)?;
+    }
     map_ids(child, tree, op.idmap.as_ref())?;
     let place = destination(child, op, Missing::Directory)?;
     if op.copy_up {
@@ -155,6 +159,18 @@ fn attach_bind(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
     open::close(place);
     open::close(tree);
     Ok(())
+}
+
+/// The mode of the directory that will be covered, where there is one and its mode is wanted.
+pub(super) fn covered_mode(child: &Child, op: &MountOp) -> Option<u32> {
+    let place = op.keep_mode.then(|| {
+        let follow = !op.no_follow_destination;
+        path::open_or_make(child.root, &op.destination, Missing::Refuse, follow).ok()
+    });
+    let place = place.flatten()?;
+    let stat = open::stat(place).ok();
+    open::close(place);
+    Some(stat?.st_mode & 0o7777)
 }
 
 /// A file is mounted on a file, a directory on a directory.

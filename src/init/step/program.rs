@@ -96,6 +96,8 @@ pub fn close_fds(child: &mut Child, keep: &[i32]) -> Result {
         child.runtime.0,
         prepared.fds.start,
         prepared.fault.trigger(),
+        prepared.fds.hook_output[0],
+        prepared.fds.hook_output[1],
     ];
     let needed = |fd: &&i32| **fd >= FIRST_FD;
     let next = |from: i32| {

@@ -80,12 +80,28 @@ pub fn change_root(child: &mut Child, how: RootChange) -> Result {
             mount::unmount(c".", libc::MNT_DETACH).during(Operation::Whole)?;
         }
         RootChange::Move => {
+            hide_kernel_file_systems();
+            // A shared root would send the move to the host.
+            mount::mount(None, c"/", None, libc::MS_PRIVATE, None)
+                .during(Operation::SetPropagation)?;
             mount::mount(Some(c"."), c"/", None, libc::MS_MOVE, None).during(Operation::Whole)?;
             open::change_root(c".").during(Operation::Whole)?;
         }
         RootChange::Chroot => open::change_root(c".").during(Operation::Whole)?,
     }
     open::enter_path(c"/").during(Operation::Enter)
+}
+
+/// The host's /proc and /sys stay mounted below a root that was moved. The kernel lets a user namespace mount its own
+/// bare ones as long as such mounts are in sight: each gets an empty file system over it. COMPAT(runc)
+fn hide_kernel_file_systems() {
+    for place in [c"/proc", c"/sys"] {
+        // Only where one is mounted; what covers it must not reach the host.
+        if mount::mount(None, place, None, libc::MS_PRIVATE, None).is_ok() {
+            let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+            let _ = mount::mount(Some(c"tmpfs"), place, Some(c"tmpfs"), flags, None);
+        }
+    }
 }
 
 /// The root of a container that has no mount namespace of its own.

@@ -79,7 +79,7 @@ pub(super) fn limits(resources: &Resources) -> Result<Limits> {
     let mut limits = Limits::default();
     if let Some((file, _)) = resources.unified.first_key_value() {
         return Err(Error::new(format!(
-            "linux.resources.unified sets {file}, but this host has cgroup v1"
+            "invalid configuration: linux.resources.unified sets {file}, but this host has cgroup v1"
         )));
     }
     if let Some(cpu) = &resources.cpu {

@@ -65,7 +65,7 @@ pub fn bare_directory(host: &Host, mount: &Path, path: String) -> DirectoryPlan 
 
 pub(super) fn missing_controller(controller: &str) -> Error {
     Error::new(format!(
-        "linux.resources asks for a limit of the {controller} cgroup controller, which this host does not offer"
+        "linux.resources: the requested cgroup controller `{controller}` is not available on this host"
     ))
     .hint(format!("remove the limit, or have the {controller} controller delegated to you"))
 }
@@ -298,7 +298,7 @@ pub(super) fn unified(resources: &Resources) -> Result<Vec<(String, Write)>> {
         };
         if controller.is_empty() || file.contains(['/', '\0']) {
             return Err(Error::new(format!(
-                "linux.resources.unified: {file:?} is not the name of a cgroup v2 file"
+                "linux.resources.unified: the specified key has not the form CONTROLLER.VALUE `{file}`"
             )));
         }
         let lines = value.trim_end_matches('\n').split('\n');

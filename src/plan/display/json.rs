@@ -37,6 +37,7 @@ impl Plan {
                 "listenerPath": seccomp.listener.as_ref().map(|listener| &listener.path),
             })),
             "hooks": {
+                "prestart": texts(&self.hooks.prestart),
                 "createRuntime": texts(&self.hooks.create_runtime),
                 "poststart": texts(&self.hooks.poststart),
                 "poststop": texts(&self.hooks.poststop),

@@ -187,8 +187,9 @@ pub(super) fn namespace_names(flags: u64) -> Vec<&'static str> {
 }
 
 /// The hooks that run on the runtime's side, by the point at which they do.
-pub(super) fn hooks(plan: &Plan) -> [(&'static str, &[HookOp]); 3] {
+pub(super) fn hooks(plan: &Plan) -> [(&'static str, &[HookOp]); 4] {
     [
+        ("before the root changes", &plan.hooks.prestart),
         ("before the root changes", &plan.hooks.create_runtime),
         ("after the start", &plan.hooks.poststart),
         ("after the deletion", &plan.hooks.poststop),

@@ -68,7 +68,7 @@ fn steps_are_sentences() {
     let hook = HookOp {
         path: c"/h".into(),
         args: vec![],
-        env: vec![],
+        env: None,
         timeout_ms: Some(5),
     };
     let table = [

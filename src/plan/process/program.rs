@@ -26,7 +26,9 @@ pub fn plan_program(
         .collect();
     let mut env = plan_environment("process.env", extra, &mut Vec::new())?;
     env.extend(plan_environment("process.env", &process.env, warnings)?);
-    let env = last_of_each_name(env);
+    let mut env = last_of_each_name(env);
+    // COMPAT(runc): an empty HOME is none.
+    env.retain(|variable| variable.as_bytes() != b"HOME=");
     let has = |name: &[u8]| env.iter().any(|variable| name_of(variable) == name);
     Ok(ExecOp {
         args: args?,

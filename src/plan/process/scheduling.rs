@@ -126,20 +126,21 @@ pub fn plan_io_priority(priority: &IoPriority) -> Result<i32> {
 /// `set_mempolicy(2)`'s parameters. The rules are the kernel's own, told by name.
 pub fn plan_memory_policy(policy: &MemoryPolicy) -> Result<MemoryPolicyOp> {
     let at = "linux.memoryPolicy";
-    let mode = by_name(
+    let mode = known(
         &MEMORY_MODES,
-        "linux.memoryPolicy.mode",
+        "mode",
         &policy.mode,
-        "a memory policy",
+        "invalid memory policy mode",
     )?;
-    let flags = flags(
-        &MEMORY_FLAGS,
-        "linux.memoryPolicy.flags",
-        &policy.flags,
-        "a memory policy flag",
-    )?;
-    let nodes = parse_list(&policy.nodes)
-        .map_err(|problem| invalid("linux.memoryPolicy.nodes", problem))?;
+    let mut flags = 0;
+    for (index, name) in policy.flags.iter().enumerate() {
+        let field = format!("flags[{index}]");
+        flags |= known(&MEMORY_FLAGS, &field, name, "invalid memory policy flag")?;
+    }
+    let nodes = parse_list(&policy.nodes).map_err(|problem| {
+        let problem = format!("invalid memory policy node: {problem}");
+        invalid("linux.memoryPolicy.nodes", problem)
+    })?;
     let both = libc::MPOL_F_RELATIVE_NODES | libc::MPOL_F_STATIC_NODES;
     let nodeless = matches!(mode, libc::MPOL_DEFAULT | libc::MPOL_LOCAL);
     let problem = match () {
@@ -161,7 +162,17 @@ pub fn plan_memory_policy(policy: &MemoryPolicy) -> Result<MemoryPolicyOp> {
             });
         }
     };
+    let problem = format!("set_mempolicy: invalid argument: {problem}");
     Err(invalid(at, problem))
+}
+
+/// In runc's words, which scripts look for.
+fn known(table: &[(&str, i32)], field: &str, name: &str, problem: &str) -> Result<i32> {
+    let found = table.iter().find(|(known, _)| *known == name);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let at = format!("linux.memoryPolicy.{field}");
+        invalid(at, format_args!("{problem} {name:?}"))
+    })
 }
 
 /// `personality(2)`'s value.

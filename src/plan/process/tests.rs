@@ -360,9 +360,11 @@ fn a_program_is_sought_in_the_path_of_the_container() {
     let of = |args: &[&str], env: &[&str]| {
         plan_program(&process(args, env), &[], &mut vec![]).expect("is valid")
     };
-    let op = of(&["sh", "-c", "x"], &["PATH=/a:/b/::c", "HOME="]);
+    let op = of(&["sh", "-c", "x"], &["PATH=/a:/b/::c", "HOME=/h"]);
     assert_eq!(texts(&op.candidates), ["/a/sh", "/b//sh", "./sh", "c/sh"]);
     assert_eq!(op.home_for, None);
+    let empty = of(&["sh"], &["HOME="]);
+    assert_eq!((empty.home_for, empty.env), (Some(0), vec![]));
     assert_eq!(texts(&op.args), ["sh", "-c", "x"]);
     assert_eq!(texts(&of(&["./sh"], &["PATH=/a"]).candidates), ["./sh"]);
     assert_eq!(of(&["sh"], &[]).candidates.len(), 6);

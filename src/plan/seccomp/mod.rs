@@ -46,6 +46,8 @@ pub struct Options {
     pub enosys_stub: bool,
     /// What the specification forbids is an error even where runc and crun accept it.
     pub strict: bool,
+    /// A system call that we don't know is an error.
+    pub unknown_fails: bool,
 }
 
 /// The kernel takes no longer program (`BPF_MAXINSNS`).
@@ -72,6 +74,55 @@ pub fn compile(profile: &Seccomp, native: Arch, options: &Options) -> Result<Sec
         listener,
         warnings: read.warnings,
     })
+}
+
+/// A filter that somebody else compiled: the kernel's instructions in base64.
+pub fn ready_made(text: &str) -> Result<SeccompPlan> {
+    const INSTRUCTION_BYTES: usize = size_of::<libc::sock_filter>();
+    let bytes = base64(text.trim()).ok_or_else(|| Error::new("is not base64"))?;
+    let count = bytes.len() / INSTRUCTION_BYTES;
+    if bytes.len() % INSTRUCTION_BYTES != 0 || !(1..=MAX_INSTRUCTIONS).contains(&count) {
+        let found = bytes.len();
+        return Err(Error::new(format!("{found} bytes are no filter")));
+    }
+    let filter = bytes.chunks_exact(INSTRUCTION_BYTES).map(|bytes| {
+        let [c0, c1, jt, jf, k0, k1, k2, k3] = bytes.try_into().unwrap_or_default();
+        libc::sock_filter {
+            code: u16::from_ne_bytes([c0, c1]),
+            jt,
+            jf,
+            k: u32::from_ne_bytes([k0, k1, k2, k3]),
+        }
+    });
+    Ok(SeccompPlan {
+        filter: filter.collect(),
+        flags: 0,
+        listener: None,
+        warnings: Vec::new(),
+    })
+}
+
+/// RFC 4648, with or without padding.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=').bytes();
+    let (mut bytes, mut bits, mut held) = (Vec::new(), 0u32, 0);
+    for digit in digits {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+        }
+    }
+    Some(bytes)
 }
 
 /// The action names that a profile may use.

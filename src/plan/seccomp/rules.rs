@@ -115,7 +115,7 @@ impl Profile {
         }
         reader.listener(seccomp)?;
         reader.flags(seccomp)?;
-        Ok(reader.finish())
+        reader.finish()
     }
 
     /// Whether a rule sends calls to a listener.
@@ -264,14 +264,19 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Profile {
-        if !self.unknown.is_empty() {
-            self.profile.warnings.push(format!(
-                "linux.seccomp.syscalls: unknown system calls are ignored: {}",
-                self.unknown.join(", ")
-            ));
+    fn finish(mut self) -> Result<Profile> {
+        let names = self.unknown.join(", ");
+        match (self.unknown.is_empty(), self.options.unknown_fails) {
+            (true, _) => {}
+            (false, true) => {
+                let problem = format!("linux.seccomp.syscalls: unknown system calls: {names}");
+                return Err(Error::new(problem));
+            }
+            (false, false) => self.profile.warnings.push(format!(
+                "linux.seccomp.syscalls: unknown system calls are ignored: {names}"
+            )),
         }
-        self.profile
+        Ok(self.profile)
     }
 }
 

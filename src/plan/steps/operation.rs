@@ -45,6 +45,7 @@ pub(super) fn notify_mount(directory: &Path) -> Result<MountOp> {
         propagation: Vec::new(),
         idmap: None,
         copy_up: false,
+        keep_mode: false,
         no_follow_destination: false,
         fallback_bind: None,
         readonly_later: false,
@@ -152,7 +153,11 @@ pub fn hook_ops(at: &str, hooks: &[Hook]) -> Result<Vec<HookOp>> {
         Ok(HookOp {
             path,
             args,
-            env: texts(index, "env", &hook.env)?,
+            env: hook
+                .env
+                .as_ref()
+                .map(|env| texts(index, "env", env))
+                .transpose()?,
             timeout_ms: hook
                 .timeout
                 .map(|seconds| seconds.max(0).unsigned_abs().saturating_mul(1000)),

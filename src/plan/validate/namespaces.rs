@@ -146,7 +146,9 @@ fn sysctl_problem(path: &str, subject: &Subject<'_>) -> Option<String> {
 pub(super) fn net_devices(subject: &Subject<'_>, findings: &mut Findings) {
     let devices = &subject.linux.net_devices;
     if !devices.is_empty() && !subject.has("network") {
-        findings.refuse("linux.netDevices", "needs a \"network\" namespace");
+        // COMPAT(runc): its words, which scripts look for.
+        let problem = "unable to move network devices without a NET namespace";
+        findings.refuse("linux.netDevices", problem);
     }
     let mut taken = HashSet::new();
     for (outside, device) in devices {

@@ -226,7 +226,7 @@ fn a_setting_without_its_namespace_would_reach_the_host() {
             "network",
             "/linux/netDevices",
             json!({"eth0": {}}),
-            "linux.netDevices: needs a \"network\" namespace",
+            "linux.netDevices: unable to move network devices without a NET namespace",
         ),
         (
             "time",

@@ -240,7 +240,7 @@ fn a_forbidden_value_is_refused_by_its_json_path() {
         (
             "/linux/memoryPolicy",
             json!({"mode": "MPOL_BIND"}),
-            "linux.memoryPolicy: this mode needs nodes",
+            "linux.memoryPolicy: set_mempolicy: invalid argument: this mode needs nodes",
         ),
         (
             "/linux/personality",
