@@ -9,40 +9,49 @@ use super::machine::{source, transcript};
 use super::support::{Sandbox, cases, skip};
 
 cases![
+    whole_distribution,
     networks,
     reacting_to_load,
     many_databases,
     blue_green,
+    production_at_home,
     printed_servers,
 ];
 
-/// The image of servers, or why there is none. Made once and kept: packages of hundreds of megabytes.
-static IMAGE: OnceLock<Result<(), String>> = OnceLock::new();
+/// What has to be downloaded, or why it isn't there. Made once and kept.
+static IMAGES: OnceLock<Result<(), String>> = OnceLock::new();
 
-/// Makes the image while other cases run.
+/// Makes the images while other cases run: the private machine has no network that leads out.
 pub fn prepare() {
-    std::thread::spawn(|| IMAGE.get_or_init(make_image));
+    std::thread::spawn(|| IMAGES.get_or_init(make_images));
 }
 
-fn make_image() -> Result<(), String> {
-    let output = Command::new(source("scenarios/servers-image"))
-        .output()
-        .map_err(|error| error.to_string())?;
-    if output.status.success() {
-        return Ok(());
+fn make_images() -> Result<(), String> {
+    for script in ["kernel-image", "system-image", "servers-image"] {
+        let output = Command::new(source("scenarios").join(script))
+            .output()
+            .map_err(|error| format!("{script}: {error}"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{script}: {said}"));
+        }
     }
-    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    Ok(())
 }
 
 #[track_caller]
 fn passes(script: &str) {
-    if let Err(reason) = IMAGE.get_or_init(make_image) {
-        skip(format!("no image of Debian's servers: {reason}"));
+    if let Err(reason) = IMAGES.get_or_init(make_images) {
+        skip(format!("no images of Debian: {reason}"));
     }
     let said = transcript(240, &format!("TMPDIR=@W/state @S/scenarios/{script}"));
     assert_eq!(said.lines().last(), Some("passed"), "{script}:\n{said}");
     let reports = said.lines().filter_map(|line| line.strip_prefix("= "));
     reports.for_each(|report| println!("     {report}"));
+}
+
+fn production_at_home(_: &Sandbox) {
+    passes("1-production-at-home");
 }
 
 fn many_databases(_: &Sandbox) {
@@ -55,6 +64,10 @@ fn printed_servers(_: &Sandbox) {
 
 fn blue_green(_: &Sandbox) {
     passes("4-blue-green");
+}
+
+fn whole_distribution(_: &Sandbox) {
+    passes("5-whole-distribution");
 }
 
 fn reacting_to_load(_: &Sandbox) {
