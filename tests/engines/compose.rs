@@ -44,8 +44,8 @@ fn up_in_the_foreground(_: &Sandbox) {
 
 fn up_detached_ps_and_exec(_: &Sandbox) {
     prints(
-        "dc up -d; dc ps | grep -c ' Up '; dc exec -T web echo in; dc exec -T web cat /proc/1/comm",
-        "2\nin\ndocker-init",
+        "dc up -d; dc ps | grep -c '^@N'; dc ps web | grep -c ' Up '; dc exec -T web echo in; dc exec -T web cat /proc/1/comm",
+        "2\n1\nin\ndocker-init",
     );
 }
 
