@@ -41,6 +41,12 @@ const CELLS: &[Cell] = &[
             ("unified", ""),
         ],
     },
+    // What most users have.
+    Cell {
+        name: "systemd",
+        command_line: "CELL=systemd apparmor=1 security=apparmor systemd.show_status=0",
+        suites: &[("systemd", "")],
+    },
 ];
 
 /// What of a cell is wanted: the suites, each with filters for its own cases.

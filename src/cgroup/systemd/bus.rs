@@ -84,6 +84,8 @@ impl Manager {
     }
 
     /// Queues authentication and, on a bus, the greeting and the wish for signals: no reply is waited for.
+    /// systemd itself is signed in with first: what it reads together with the last line of that it leaves lying until
+    /// something else happens on the connection.
     pub(super) fn on(stream: UnixStream, by_bus: bool) -> Result<Manager> {
         stream
             .set_read_timeout(Some(TIMEOUT))
@@ -97,7 +99,10 @@ impl Manager {
             unread: Vec::new(),
             signed_in: false,
         };
-        if by_bus {
+        if !by_bus {
+            manager.send()?;
+            manager.wait_signed_in()?;
+        } else {
             let bus = |member, signature| Call {
                 destination: Some(BUS),
                 path: "/org/freedesktop/DBus",
@@ -194,17 +199,33 @@ impl Manager {
                     return Ok(found);
                 }
             }
-            if Instant::now() > deadline {
-                return Err(Error::new("systemd did not answer in time"));
-            }
-            let mut chunk = [0; 4096];
-            match self
-                .stream
-                .read(&mut chunk)
-                .context("wait for systemd's answer")?
-            {
-                0 => return Err(Error::new("systemd closed the connection")),
-                count => self.unread.extend_from_slice(&chunk[..count]),
+            self.receive(deadline)?;
+        }
+    }
+
+    fn wait_signed_in(&mut self) -> Result<()> {
+        let deadline = Instant::now() + TIMEOUT;
+        while !self.signed_in {
+            self.receive(deadline)?;
+            self.sign_in()?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, deadline: Instant) -> Result<()> {
+        if Instant::now() > deadline {
+            return Err(Error::new("systemd did not answer in time"));
+        }
+        let mut chunk = [0; 4096];
+        match self
+            .stream
+            .read(&mut chunk)
+            .context("wait for systemd's answer")?
+        {
+            0 => Err(Error::new("systemd closed the connection")),
+            count => {
+                self.unread.extend_from_slice(&chunk[..count]);
+                Ok(())
             }
         }
     }

@@ -62,7 +62,11 @@ fn manager_that_answers(answers: impl FnOnce(u32) -> Vec<Vec<u8>> + Send + 'stat
             }
         };
         assert!(seen.starts_with(b"\0AUTH EXTERNAL\r\n"));
-        let message = &seen[message_at..];
+        // systemd forgets a message that comes together with BEGIN.
+        assert_eq!(message_at, seen.len());
+        theirs.write_all(b"DATA\r\nOK 0123\r\n").expect("write");
+        let count = theirs.read(&mut chunk).expect("read");
+        let message = &chunk[..count];
         assert_eq!(wire::length(message), Some(message.len()));
         let call = wire::decode(message).expect("call");
         assert_eq!(
@@ -70,7 +74,6 @@ fn manager_that_answers(answers: impl FnOnce(u32) -> Vec<Vec<u8>> + Send + 'stat
             (Kind::Call, "StartTransientUnit")
         );
         assert_eq!(call.body, ["x.scope", "replace"]);
-        theirs.write_all(b"DATA\r\nOK 0123\r\n").expect("write");
         for bytes in answers(1) {
             // In two pieces: a message need not come at once.
             theirs.write_all(&bytes[..9]).expect("write");

@@ -38,7 +38,7 @@ pub fn plan_exec_label(process: &Process, host: &Host) -> Result<Vec<Step>> {
             return Err(invalid(at, "SELinux is not enabled on this host"));
         }
         steps.push(Step::ExecLabel {
-            attributes: vec![c"attr/exec".into()],
+            attributes: vec![c"thread-self/attr/exec".into()],
             value: c_string(at, process.selinux_label.as_str())?,
         });
     }
@@ -55,7 +55,10 @@ fn apparmor(profile: &str, host: &Host) -> Result<Option<Step>> {
         _ => {}
     }
     // KERNEL(5.8): the directory of its own exists since modules stack; `attr/exec` belongs to the first one.
-    let attributes: [CString; 2] = [c"attr/apparmor/exec".into(), c"attr/exec".into()];
+    let attributes: [CString; 2] = [
+        c"thread-self/attr/apparmor/exec".into(),
+        c"thread-self/attr/exec".into(),
+    ];
     Ok(Some(Step::ExecLabel {
         attributes: attributes.into(),
         value: c_string(at, format!("exec {profile}"))?,

@@ -419,11 +419,14 @@ fn labels_need_their_security_module() {
     let steps = plan_exec_label(&labelled, &both).expect("is valid");
     let expected = [
         Step::ExecLabel {
-            attributes: vec![c"attr/exec".into()],
+            attributes: vec![c"thread-self/attr/exec".into()],
             value: c"a:b:c".into(),
         },
         Step::ExecLabel {
-            attributes: vec![c"attr/apparmor/exec".into(), c"attr/exec".into()],
+            attributes: vec![
+                c"thread-self/attr/apparmor/exec".into(),
+                c"thread-self/attr/exec".into(),
+            ],
             value: c"exec docker".into(),
         },
     ];

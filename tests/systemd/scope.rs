@@ -1,0 +1,479 @@
+//! The systemd driver as root: where a scope is, what systemd thinks of it, and what outlives systemd's own writing.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Bundle, Sandbox, Value, cases, host, json, sandbox};
+
+cases![
+    is_made_and_gone,
+    names_and_nested_slices,
+    default_name,
+    bad_names_are_refused,
+    properties_are_those_of_the_limits,
+    annotations_are_properties,
+    bad_annotations_are_refused,
+    limits_survive_a_reload,
+    an_update_survives_a_reload,
+    devices_survive_a_reload,
+    systemctl_stops_a_container,
+    exec_pause_and_kill,
+    out_of_memory_is_told,
+    init_is_never_moved_by_us,
+    many_at_once,
+    without_systemd_is_a_clear_error,
+    a_failed_create_leaves_no_scope,
+];
+
+const DRIVER: &str = "--systemd-cgroup";
+
+/// A container made with the systemd driver, running.
+struct Scoped<'t> {
+    t: &'t Sandbox,
+    id: String,
+    unit: String,
+}
+
+impl Scoped<'_> {
+    #[track_caller]
+    fn runtime(&self, words: &[&str]) -> crate::support::Output {
+        self.t.runtime(&[&[DRIVER], words].concat()).output()
+    }
+
+    #[track_caller]
+    fn shows(&self, property: &str) -> String {
+        let words = ["systemctl", "show", "--value", "-p", property, &self.unit];
+        self.t.program(&words).output().text()
+    }
+
+    #[track_caller]
+    fn pid(&self) -> i64 {
+        let state: Value =
+            serde_json::from_str(&self.runtime(&["state", &self.id]).text()).expect("JSON");
+        state["pid"].as_i64().expect("a pid")
+    }
+
+    fn directory(&self) -> PathBuf {
+        let text = sandbox::read(format!("/proc/{}/cgroup", self.pid()));
+        Path::new("/sys/fs/cgroup").join(text.trim().trim_start_matches("0::/"))
+    }
+
+    #[track_caller]
+    fn value(&self, file: &str) -> String {
+        sandbox::read(self.directory().join(file))
+            .trim_end()
+            .to_owned()
+    }
+
+    #[track_caller]
+    fn sh(&self, script: &str) -> crate::support::Output {
+        self.runtime(&["exec", &self.id, "/bin/sh", "-c", script])
+    }
+
+    fn reload(&self) {
+        self.t
+            .program(&["systemctl", "daemon-reload"])
+            .output()
+            .ok();
+    }
+}
+
+fn scoped<'t>(t: &'t Sandbox, bundle: Bundle) -> Scoped<'t> {
+    let id = t.new_id();
+    let bundle = bundle.idle().set(
+        "/linux/cgroupsPath",
+        json!(format!("system.slice:clt:{id}")),
+    );
+    bundle.write();
+    let path = bundle.path.to_string_lossy().into_owned();
+    t.runtime(&[DRIVER, "run", "-d", "--bundle", &path, &id])
+        .output()
+        .silent();
+    let unit = format!("clt-{id}.scope");
+    Scoped { t, id, unit }
+}
+
+fn limits(bundle: Bundle) -> Bundle {
+    bundle
+        .set(
+            "/linux/resources/memory",
+            json!({"limit": 64 << 20, "reservation": 32 << 20, "swap": 96 << 20}),
+        )
+        .set(
+            "/linux/resources/cpu",
+            json!({"shares": 2048, "quota": 50_000, "period": 100_000, "cpus": "1", "mems": "0"}),
+        )
+        .set("/linux/resources/pids", json!({"limit": 42}))
+}
+
+fn is_made_and_gone(t: &Sandbox) {
+    let scope = scoped(t, t.bundle());
+    assert_eq!(scope.shows("ActiveState"), "active");
+    assert_eq!(scope.shows("Delegate"), "yes");
+    assert!(scope.shows("Description").contains(&scope.id));
+    assert_eq!(
+        scope.directory(),
+        Path::new("/sys/fs/cgroup/system.slice").join(&scope.unit)
+    );
+    let state: Value =
+        serde_json::from_str(&scope.runtime(&["state", &scope.id]).text()).expect("JSON");
+    assert_eq!(state["systemd-scope"], json!(scope.unit));
+    scope.runtime(&["delete", "--force", &scope.id]).silent();
+    assert_eq!(scope.shows("LoadState"), "not-found");
+}
+
+fn names_and_nested_slices(t: &Sandbox) {
+    let id = t.new_id();
+    let slice = format!("clt{}-below.slice", t.tag);
+    let bundle = t
+        .bundle()
+        .set("/linux/cgroupsPath", json!(format!("{slice}::{id}")));
+    bundle.clone().shell("cat /proc/self/cgroup").write();
+    let path = bundle.path.to_string_lossy().into_owned();
+    let seen = t
+        .runtime(&[DRIVER, "run", "--bundle", &path, &id])
+        .output()
+        .text();
+    assert_eq!(seen, format!("0::/clt{}.slice/{slice}/{id}.scope", t.tag));
+    t.program(&["systemctl", "stop", &format!("clt{}.slice", t.tag), &slice])
+        .output()
+        .ok();
+}
+
+fn default_name(t: &Sandbox) {
+    let id = t.new_id();
+    let bundle = t
+        .bundle()
+        .without("/linux/cgroupsPath")
+        .shell("cat /proc/self/cgroup");
+    bundle.write();
+    let path = bundle.path.to_string_lossy().into_owned();
+    let seen = t
+        .runtime(&[DRIVER, "run", "--bundle", &path, &id])
+        .output()
+        .text();
+    assert_eq!(seen, format!("0::/system.slice/crun-lite-{id}.scope"));
+}
+
+fn bad_names_are_refused(t: &Sandbox) {
+    for (path, text) in [
+        ("/a/path", "slice:prefix:name"),
+        ("a-.slice:b:c", "a-.slice"),
+        ("system.slice:a:b c", "unit's name"),
+    ] {
+        let bundle = t.bundle().idle().set("/linux/cgroupsPath", json!(path));
+        bundle.write();
+        let path = bundle.path.to_string_lossy().into_owned();
+        t.runtime(&[DRIVER, "create", "--bundle", &path, &t.new_id()])
+            .output()
+            .refused_with(&[text]);
+    }
+}
+
+fn properties_are_those_of_the_limits(t: &Sandbox) {
+    let scope = scoped(t, limits(t.bundle()));
+    let rows = [
+        ("MemoryMax", "67108864"),
+        ("MemoryLow", "33554432"),
+        ("MemorySwapMax", "33554432"),
+        ("CPUWeight", "174"),
+        ("CPUQuotaPerSecUSec", "500ms"),
+        ("TasksMax", "42"),
+        ("AllowedCPUs", "1"),
+        ("AllowedMemoryNodes", "0"),
+        ("MemoryAccounting", "yes"),
+        ("TasksAccounting", "yes"),
+    ];
+    for (property, wanted) in rows {
+        assert_eq!(scope.shows(property), wanted, "{property}");
+    }
+    kernel_has_the_limits(&scope);
+}
+
+#[track_caller]
+fn kernel_has_the_limits(scope: &Scoped<'_>) {
+    let rows = [
+        ("memory.max", "67108864"),
+        ("memory.low", "33554432"),
+        ("memory.swap.max", "33554432"),
+        ("cpu.weight", "174"),
+        ("cpu.max", "50000 100000"),
+        ("pids.max", "42"),
+        ("cpuset.cpus", "1"),
+        ("cpuset.mems", "0"),
+    ];
+    for (file, wanted) in rows {
+        assert_eq!(scope.value(file), wanted, "{file}");
+    }
+}
+
+fn annotations_are_properties(t: &Sandbox) {
+    let bundle = t.bundle().set(
+        "/annotations",
+        json!({
+            "org.systemd.property.TimeoutStopSec": "uint64 7000000",
+            "org.systemd.property.CollectMode": "'inactive-or-failed'",
+            "org.systemd.property.Description": "'by annotation'",
+            "org.systemd.property.Documentation": "['man:true(1)', 'man:false(1)']"
+        }),
+    );
+    let scope = scoped(t, bundle);
+    assert_eq!(scope.shows("TimeoutStopUSec"), "7s");
+    assert_eq!(scope.shows("CollectMode"), "inactive-or-failed");
+    assert_eq!(scope.shows("Description"), "by annotation");
+    assert_eq!(scope.shows("Documentation"), "man:true(1) man:false(1)");
+}
+
+fn bad_annotations_are_refused(t: &Sandbox) {
+    for (name, value, text) in [
+        ("TimeoutStopUSec", "seven", "TimeoutStopUSec"),
+        ("NoSuchProperty", "true", "NoSuchProperty"),
+        ("MemoryMax", "'a text'", "MemoryMax"),
+    ] {
+        let key = format!("org.systemd.property.{name}");
+        let bundle = t.bundle().idle().set("/linux/cgroupsPath", json!(""));
+        let bundle = bundle.set("/annotations", json!({key: value}));
+        bundle.write();
+        let path = bundle.path.to_string_lossy().into_owned();
+        let id = t.new_id();
+        let output = t
+            .runtime(&[DRIVER, "create", "--bundle", &path, &id])
+            .output();
+        let output = output.refused_with(&[]);
+        assert!(
+            output.stderr.contains(text) || output.stderr.contains("scope"),
+            "{output}"
+        );
+        assert_eq!(t.state_entries(), Vec::<String>::new());
+    }
+}
+
+fn limits_survive_a_reload(t: &Sandbox) {
+    let scope = scoped(t, limits(t.bundle()));
+    scope.reload();
+    kernel_has_the_limits(&scope);
+    scope.sh("true").ok();
+}
+
+fn an_update_survives_a_reload(t: &Sandbox) {
+    let scope = scoped(t, limits(t.bundle()));
+    let flags = "--memory 50331648 --memory-swap 50331648 --cpu-quota 20000 --cpu-share 1024 --pids-limit 17 --cpuset-cpus 0-1";
+    let words: Vec<&str> = ["update"]
+        .into_iter()
+        .chain(flags.split(' '))
+        .chain([scope.id.as_str()])
+        .collect();
+    scope.runtime(&words).silent();
+    for _ in 0..2 {
+        let rows = [
+            ("memory.max", "50331648"),
+            ("memory.swap.max", "0"),
+            ("cpu.max", "20000 100000"),
+            ("cpu.weight", "100"),
+            ("pids.max", "17"),
+            ("cpuset.cpus", "0-1"),
+            ("memory.low", "33554432"),
+        ];
+        for (file, wanted) in rows {
+            assert_eq!(scope.value(file), wanted, "{file}");
+        }
+        scope.reload();
+    }
+    assert_eq!(scope.shows("MemoryMax"), "50331648");
+    assert_eq!(scope.shows("TasksMax"), "17");
+}
+
+fn devices_survive_a_reload(t: &Sandbox) {
+    let rules = json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "rwm"}]);
+    let bundle = t
+        .bundle()
+        .mount("/tmp", "tmpfs", "tmpfs", &[])
+        .capabilities(&["CAP_MKNOD"])
+        .set("/linux/resources/devices", rules);
+    let scope = scoped(t, bundle);
+    let (allowed, denied) = (
+        "mknod /tmp/k c 1 11 && exec 3</tmp/k",
+        "mknod /tmp/m c 1 1 && exec 3</tmp/m",
+    );
+    for _ in 0..2 {
+        scope.sh(&format!("rm -f /tmp/k; {allowed}")).ok();
+        scope.sh(denied).fails();
+        scope.sh("head -c 1 /dev/zero >/dev/null").ok();
+        scope.reload();
+    }
+    let change = json!({"devices": [{"allow": false, "access": "rwm"}]}).to_string();
+    t.runtime(&[DRIVER, "update", "--resources", "-", &scope.id])
+        .stdin(&change)
+        .output()
+        .ok();
+    for _ in 0..2 {
+        scope.sh(&format!("rm -f /tmp/k; {allowed}")).fails();
+        scope.reload();
+    }
+}
+
+fn systemctl_stops_a_container(t: &Sandbox) {
+    let scope = scoped(
+        t,
+        t.bundle().set(
+            "/annotations",
+            json!({"org.systemd.property.TimeoutStopSec": "uint64 500000"}),
+        ),
+    );
+    let pid = i32::try_from(scope.pid()).expect("pids fit");
+    t.program(&["systemctl", "stop", &scope.unit]).output().ok();
+    assert!(!host::is_alive(pid));
+    let state: Value =
+        serde_json::from_str(&scope.runtime(&["state", &scope.id]).text()).expect("JSON");
+    assert_eq!(state["status"], "stopped");
+    scope.runtime(&["delete", &scope.id]).silent();
+}
+
+fn exec_pause_and_kill(t: &Sandbox) {
+    let scope = scoped(t, t.bundle());
+    let seen = scope.sh("cat /proc/self/cgroup").text();
+    assert_eq!(seen, format!("0::/system.slice/{}", scope.unit));
+    scope.runtime(&["pause", &scope.id]).silent();
+    assert!(scope.value("cgroup.events").contains("frozen 1"));
+    scope.runtime(&["resume", &scope.id]).silent();
+    scope.runtime(&["kill", &scope.id, "KILL"]).silent();
+    sandbox::wait_for("the end", || {
+        scope
+            .runtime(&["state", &scope.id])
+            .text()
+            .contains("stopped")
+    });
+    scope.runtime(&["delete", &scope.id]).silent();
+    assert_eq!(scope.shows("LoadState"), "not-found");
+}
+
+/// systemd takes the cgroup away with its last process, so what `run` says must not depend on it.
+fn out_of_memory_is_told(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .args(&["/bin/tail", "/dev/zero"])
+        .set(
+            "/linux/cgroupsPath",
+            json!(format!("system.slice:clt:{}", t.new_id())),
+        )
+        .set(
+            "/linux/resources/memory",
+            json!({"limit": 16 << 20, "swap": 16 << 20}),
+        );
+    bundle.write();
+    let path = bundle.path.to_string_lossy().into_owned();
+    let output = t
+        .runtime(&[DRIVER, "run", "--bundle", &path, &t.new_id()])
+        .output();
+    assert_eq!(output.code(), 137, "{output}");
+    for part in ["out of memory", "limit 16777216 bytes"] {
+        assert!(output.stderr.contains(part), "no {part:?}: {output}");
+    }
+}
+
+/// systemd moves it; the runtime writes no `cgroup.procs`.
+fn init_is_never_moved_by_us(t: &Sandbox) {
+    let id = t.new_id();
+    let bundle = t
+        .bundle()
+        .args(&["/bin/true"])
+        .set("/linux/cgroupsPath", json!(""));
+    bundle.write();
+    let trace = t.new_path("trace");
+    let (root, runtime) = (t.root(), crate::support::runtime::path());
+    t.program(&[
+        "strace",
+        "-f",
+        "-e",
+        "trace=openat,openat2,open,connect",
+        "-o",
+        &trace.to_string_lossy(),
+        &runtime.to_string_lossy(),
+        DRIVER,
+        "--root",
+        &root.to_string_lossy(),
+        "run",
+        "--bundle",
+        &bundle.path.to_string_lossy(),
+        &id,
+    ])
+    .output()
+    .ok();
+    let text = sandbox::read(&trace);
+    assert!(
+        !text.contains("cgroup.procs\", O_WRONLY") && !text.contains("cgroup.procs\", O_RDWR"),
+        "{text}"
+    );
+    // One connection to make the scope and one to remove it, neither by way of the bus.
+    let connections = text
+        .lines()
+        .filter(|line| line.contains("connect(") && line.contains("systemd"));
+    assert!(connections.count() <= 2, "{text}");
+    assert!(!text.contains("system_bus_socket"), "{text}");
+}
+
+fn many_at_once(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .args(&["/bin/true"])
+        .set("/linux/cgroupsPath", json!(""));
+    bundle.write();
+    let path = bundle.path.to_string_lossy().into_owned();
+    let started: Vec<_> = (0..60)
+        .map(|_| {
+            let words = [DRIVER, "run", "--bundle", &path, &t.new_id()].map(str::to_owned);
+            t.runtime(&words)
+                .time_limit(std::time::Duration::from_secs(170))
+                .spawn()
+        })
+        .collect();
+    for running in started {
+        running.wait().silent();
+    }
+}
+
+fn without_systemd_is_a_clear_error(t: &Sandbox) {
+    let bundle = t.bundle().idle().set("/linux/cgroupsPath", json!(""));
+    bundle.write();
+    let script = "mount -t tmpfs none /run/systemd && mount -t tmpfs none /run/dbus && exec \"$@\"";
+    let (root, runtime) = (t.root(), crate::support::runtime::path());
+    t.program(&[
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        &runtime.to_string_lossy(),
+        DRIVER,
+        "--root",
+        &root.to_string_lossy(),
+        "create",
+        "--bundle",
+        &bundle.path.to_string_lossy(),
+        &t.new_id(),
+    ])
+    .output()
+    .refused_with(&[
+        "reach the system's systemd",
+        "/run/systemd/private",
+        "leave --systemd-cgroup out",
+    ]);
+    assert_eq!(t.state_entries(), Vec::<String>::new());
+}
+
+fn a_failed_create_leaves_no_scope(t: &Sandbox) {
+    let id = t.new_id();
+    let bundle = t
+        .bundle()
+        .idle()
+        .set("/linux/cgroupsPath", json!(""))
+        .mount("/mnt", "bind", "/nowhere/at/all", &["bind"]);
+    bundle.write();
+    let path = bundle.path.to_string_lossy().into_owned();
+    t.runtime(&[DRIVER, "create", "--bundle", &path, &id])
+        .output()
+        .refused_with(&["/nowhere/at/all"]);
+    let unit = format!("crun-lite-{id}.scope");
+    let words = ["systemctl", "show", "--value", "-p", "LoadState", &unit];
+    assert_eq!(t.program(&words).output().text(), "not-found");
+}
