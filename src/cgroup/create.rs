@@ -104,7 +104,10 @@ fn make_directory(plan: &DirectoryPlan, record: &DirectoryRecord) -> Result<Opti
             return Ok(None);
         }
         Err(error) if plan.optional => {
-            return Err(error.hint("without root, limits need a cgroup that was delegated to you"));
+            return Err(error.hint(
+                "without root, limits need a cgroup that was delegated to you: with systemd, give --systemd-cgroup \
+                 in a session of yours, or start with systemd-run --user --scope -p Delegate=yes",
+            ));
         }
         directory => directory?,
     };
@@ -367,7 +370,13 @@ fn judge(
     warnings: &mut Vec<String>,
 ) -> Result<()> {
     let Err(errno) = done else { return Ok(()) };
-    let error = directory.refused(&write.file, &write.value, errno);
+    let mut error = directory.refused(&write.file, &write.value, errno);
+    if let Some(controller) = lacking_controller(directory, &write.file, errno) {
+        error = error.hint(format!(
+            "this cgroup has no {controller} controller; have it delegated (systemd: Delegate={controller} … in the \
+             unit above, as user@.service), or remove the limit"
+        ));
+    }
     match write.on_failure {
         OnFailure::SkipIfAbsent if errno == Errno::ENOENT => Ok(()),
         OnFailure::Warn => {
@@ -376,6 +385,14 @@ fn judge(
         }
         OnFailure::Fail | OnFailure::SkipIfAbsent => Err(error),
     }
+}
+
+/// A file that isn't there for want of its controller, on v2.
+fn lacking_controller<'f>(directory: &Directory, file: &'f str, errno: Errno) -> Option<&'f str> {
+    let (controller, _) = file.split_once('.').filter(|_| errno == Errno::ENOENT)?;
+    let present = directory.read_present("cgroup.controllers").ok()??;
+    let lacks = !present.split_whitespace().any(|c| c == controller);
+    lacks.then_some(controller)
 }
 
 /// SPEC(config-linux.md#cgroup-ownership): the directory, and the files that the kernel says may be delegated.

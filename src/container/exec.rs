@@ -74,6 +74,7 @@ fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> 
             signals,
             master,
             notify: None,
+            memory: None,
         })?
         .code()),
     }

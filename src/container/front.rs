@@ -85,6 +85,7 @@ pub fn run(words: Vec<OsString>) -> Result<i32> {
         signals,
         master: None,
         notify: None,
+        memory: None,
     })?;
     Ok(exit.code())
 }

@@ -26,6 +26,7 @@ mod namespace;
 mod net_device;
 mod notify;
 pub mod options;
+mod out_of_memory;
 pub mod own_binary;
 pub mod pause;
 mod pid_file;

@@ -21,6 +21,14 @@ pub struct Watched<'w> {
     pub master: Option<OwnedFd>,
     /// Readiness goes on to the caller.
     pub notify: Option<Notify>,
+    /// Called when its fd is readable.
+    pub memory: Option<&'w dyn MemoryEvents>,
+}
+
+/// Somebody who wants to hear at once when memory ran out.
+pub trait MemoryEvents: AsFd {
+    /// The fd is readable.
+    fn look(&self);
 }
 
 /// A process that ends sooner than this, in milliseconds, ends before giving memory back pays.
@@ -48,6 +56,11 @@ pub fn watch(watched: &Watched<'_>) -> Result<Exit> {
             // It may run for days.
             crate::sys::memory::release_code();
             patience_ms = FOREVER_MS;
+        }
+        if ready.memory
+            && let Some(memory) = watched.memory
+        {
+            memory.look();
         }
         if ready.signals {
             forward_signals(watched);
@@ -77,11 +90,12 @@ struct Ready {
     output: bool,
     input: bool,
     notification: bool,
+    memory: bool,
 }
 
 impl Ready {
     fn anything(&self) -> bool {
-        self.ended || self.signals || self.output || self.input || self.notification
+        self.ended || self.signals || self.output || self.input || self.notification || self.memory
     }
 }
 
@@ -103,17 +117,21 @@ fn wait(watched: &Watched<'_>, relay: Option<&Relay<'_>>, patience_ms: i32) -> R
         output,
         input,
         notify,
+        watched
+            .memory
+            .map_or(ABSENT, |memory| memory.as_fd().as_raw_fd()),
     ];
     match crate::sys::socket::ready(fds, patience_ms) {
         Err(Errno::EINTR) => Ok(Ready::default()),
         other => {
-            let [ended, signals, output, input, notification] = other.context("poll")?;
+            let [ended, signals, output, input, notification, memory] = other.context("poll")?;
             Ok(Ready {
                 ended,
                 signals,
                 output,
                 input,
                 notification,
+                memory,
             })
         }
     }

@@ -6,6 +6,7 @@ use super::make::{AfterCreated, Making};
 use super::monitor::{self, Watched};
 use super::notify::Notify;
 use super::options::{CreateOptions, Globals};
+use super::out_of_memory::{self, Witness};
 use super::{delete, image, own_binary, start};
 use crate::error::{Context, Error, Result};
 use crate::init::parent::Running;
@@ -74,39 +75,23 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
         }
         return Ok(0);
     };
+    let witness = Witness::of(&record);
     let exit = monitor::watch(&Watched {
         process: &init,
         signals,
         master,
         notify,
+        memory: witness.as_ref().map(|witness| witness as _),
     })?;
     // What an out-of-memory kill leaves, of init or of what a shell there waited for.
     if exit.code() == 128 + libc::SIGKILL {
-        tell_of_memory(options, &record);
+        out_of_memory::tell(&options.id, &record, witness.as_ref());
     }
     if !options.keep {
         let hooks = making.plan.hooks.poststop.as_slice();
         delete_ended(globals, options, dir, &record, hooks)?;
     }
     Ok(exit.code())
-}
-
-/// The exit code doesn't tell this end from another kill. The container ran, so it is no failure of `run`'s own.
-fn tell_of_memory(options: &CreateOptions, record: &super::Record) {
-    let Some(oom) = crate::cgroup::oom_report(&record.cgroup) else {
-        return;
-    };
-    let bytes = |number: Option<u64>, none: &str| {
-        number.map_or_else(|| none.to_owned(), |number| format!("{number} bytes"))
-    };
-    log::error!(
-        "run {}: out of memory: the kernel killed {} of its processes (limit {}, peak use {}). \
-         Hint: raise linux.resources.memory.limit, or have the program use less",
-        options.id,
-        oom.kills,
-        bytes(oom.limit_bytes, "none of its own"),
-        bytes(oom.peak_bytes, "unknown"),
-    );
 }
 
 /// `run --detach --rm`: a process stays that deletes the container when it has ended. It holds the container's note in

@@ -390,6 +390,9 @@ fn hint(step: &Step, failure: Failure) -> Option<&'static str> {
         (_, Operation::OutsideRoot, _) => {
             Some("the working directory must not lead out of the container")
         }
+        (Step::ExecLabel { .. }, Operation::Write, Errno::ENOENT) => {
+            Some("the AppArmor profile is not loaded on this host; apparmor_parser loads one")
+        }
         (Step::Exec(_), _, Errno::ENOEXEC) => {
             Some("the file is neither a program for this machine nor a script with #!")
         }
@@ -449,9 +452,10 @@ fn run_map_helper(helper: &str, pid: i32, ranges: &[IdMapping]) -> Result<()> {
     }
     Err(Error::new(format!(
         "{helper} {}: {}",
-        map_text(ranges).trim_end(),
+        map_text(ranges).trim_end().replace('\n', ", "),
         String::from_utf8_lossy(&output.stderr).trim()
-    )))
+    ))
+    .hint("/etc/subuid and /etc/subgid say which ids a user may give to containers"))
 }
 
 fn set_oom_score(pid: i32, score: i32) -> Result<()> {

@@ -26,12 +26,20 @@ pub fn path() -> PathBuf {
     )
 }
 
-/// The binary's name, by which known differences are listed.
+/// The environment variable with the system calls that the runtime shall be denied. Only `tests/fallbacks` sets it.
+pub const DENIED: &str = "CRUN_LITE_DENIED";
+
+/// The binary's name, by which known differences are listed; `crun-lite without CALL` where a call is denied.
 pub fn name() -> String {
-    path()
+    let path = path();
+    let name = path
         .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
+        .map_or_else(Default::default, |name| name.to_string_lossy());
+    match std::env::var(DENIED) {
+        Ok(calls) if calls.contains(',') => format!("{name} without all of them"),
+        Ok(call) => format!("{name} without {call}"),
+        Err(_) => name.into_owned(),
+    }
 }
 
 /// Whether the runtime under test is ours.
@@ -43,6 +51,10 @@ pub fn is_ours() -> bool {
 /// mount namespace in which that hierarchy isn't mounted, which is what its authors tell users to do.
 fn starter() -> Vec<OsString> {
     let program = path().into_os_string();
+    if let Some(calls) = std::env::var_os(DENIED) {
+        let ourselves = std::env::current_exe().expect("we have a path");
+        return vec![ourselves.into(), "--deny".into(), calls, program];
+    }
     if name() == "crun" && Path::new("/sys/fs/cgroup/unified/cgroup.controllers").exists() {
         let script = "umount /sys/fs/cgroup/unified; exec \"$0\" \"$@\"";
         return ["unshare", "-m", "sh", "-c", script]

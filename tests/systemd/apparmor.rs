@@ -88,12 +88,12 @@ fn a_missing_profile_is_a_clear_error(t: &Sandbox) {
         .idle()
         .set("/process/apparmorProfile", json!("no-such-profile"));
     t.try_create(&bundle, &[])
-        .refused_with(&["AppArmor profile no-such-profile", "not loaded"]);
+        .refused_with(&["exec no-such-profile", "AppArmor profile is not loaded"]);
     assert_eq!(t.state_entries(), Vec::<String>::new());
     let container = t.running(t.bundle());
     container
         .exec_with(&["--apparmor", "no-such-profile"], &["true"])
-        .fails_with(&["AppArmor profile no-such-profile"]);
+        .fails_with(&["AppArmor profile is not loaded"]);
 }
 
 fn a_profile_and_no_new_privileges(t: &Sandbox) {

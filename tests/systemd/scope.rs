@@ -210,7 +210,7 @@ fn annotations_are_properties(t: &Sandbox) {
     let bundle = t.bundle().set(
         "/annotations",
         json!({
-            "org.systemd.property.TimeoutStopSec": "uint64 7000000",
+            "org.systemd.property.TimeoutStopSec": "uint64 7",
             "org.systemd.property.CollectMode": "'inactive-or-failed'",
             "org.systemd.property.Description": "'by annotation'",
             "org.systemd.property.Documentation": "['man:true(1)', 'man:false(1)']"
@@ -220,7 +220,10 @@ fn annotations_are_properties(t: &Sandbox) {
     assert_eq!(scope.shows("TimeoutStopUSec"), "7s");
     assert_eq!(scope.shows("CollectMode"), "inactive-or-failed");
     assert_eq!(scope.shows("Description"), "by annotation");
-    assert_eq!(scope.shows("Documentation"), "man:true(1) man:false(1)");
+    assert_eq!(
+        scope.shows("Documentation"),
+        "\"man:true(1)\" \"man:false(1)\""
+    );
 }
 
 fn bad_annotations_are_refused(t: &Sandbox) {
@@ -287,7 +290,7 @@ fn devices_survive_a_reload(t: &Sandbox) {
     let bundle = t
         .bundle()
         .mount("/tmp", "tmpfs", "tmpfs", &[])
-        .capabilities(&["CAP_MKNOD"])
+        .capabilities(&["CAP_MKNOD", "CAP_SYSLOG"])
         .set("/linux/resources/devices", rules);
     let scope = scoped(t, bundle);
     let (allowed, denied) = (
@@ -316,7 +319,7 @@ fn systemctl_stops_a_container(t: &Sandbox) {
         t,
         t.bundle().set(
             "/annotations",
-            json!({"org.systemd.property.TimeoutStopSec": "uint64 500000"}),
+            json!({"org.systemd.property.TimeoutStopUSec": "uint64 500000"}),
         ),
     );
     let pid = i32::try_from(scope.pid()).expect("pids fit");

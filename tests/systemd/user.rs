@@ -12,9 +12,8 @@ pub const ID: u32 = 4321;
 /// Makes the user where it is missing, and starts its manager.
 pub fn prepare() {
     let script = format!(
-        "id {NAME} || useradd --uid {ID} --create-home --add-subids-for-system {NAME}
-         grep -q {NAME} /etc/subuid || echo {NAME}:700000:65536 >>/etc/subuid
-         grep -q {NAME} /etc/subgid || echo {NAME}:700000:65536 >>/etc/subgid
+        "id {NAME} || useradd --uid {ID} --create-home {NAME}
+         for file in /etc/subuid /etc/subgid; do sed -i /^{NAME}:/d $file; echo {NAME}:700000:65536 >>$file; done
          loginctl enable-linger {NAME}
          for i in $(seq 100); do test -S /run/user/{ID}/bus && break; sleep 0.2; done"
     );

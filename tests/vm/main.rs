@@ -44,7 +44,7 @@ const CELLS: &[Cell] = &[
     // What most users have.
     Cell {
         name: "systemd",
-        command_line: "CELL=systemd apparmor=1 security=apparmor systemd.show_status=0",
+        command_line: "CELL=systemd apparmor=1 security=apparmor systemd.show_status=0 systemd.mask=serial-getty@ttyS0.service",
         suites: &[("systemd", "")],
     },
 ];

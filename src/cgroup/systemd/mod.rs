@@ -9,6 +9,8 @@ use super::{Cgroup, CgroupRecord, create, survey};
 use crate::error::{Context, Error, Result};
 use crate::plan::cgroup::{CgroupPlan, SystemdPlan, UpdatePlan, Value, systemd_limits};
 use bus::Manager;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 /// The scope of a container, as its state file keeps it.
@@ -36,6 +38,8 @@ pub fn create_scope(plan: &CgroupPlan, scope: &SystemdPlan, pid: i32) -> Result<
             Ok(cgroup)
         }
         Err(error) => {
+            // Our child, not reaped yet, is as good as dead; systemd would ask it in vain to end, and wait.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             // The first error is the one to tell.
             let _ = stop_scope(&record);
             Err(error)
