@@ -3,7 +3,7 @@
 //! Needs no network, no package and no file but our own; leaves nothing.
 
 use super::argument::flag;
-use super::image_run::invented_id;
+use super::image_run::{invented_id, own_id_maps};
 use super::{ExitCode, exit_code, print};
 use crate::container::image::demo::{INSIDE, Stage, report, write_image};
 use crate::container::image::{Base, FetchOptions, Home, ImageOptions, fetch, is_machine_root};
@@ -61,7 +61,12 @@ pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
 
 fn options(home: Home, base: Base) -> Result<CreateOptions> {
     let id = invented_id()?;
+    let (uid_mappings, gid_mappings) = own_id_maps();
     let run = RunOptions {
+        // In a user namespace with one id there is nobody but root.
+        user: (!uid_mappings.is_empty()).then(|| "0".to_owned()),
+        uid_mappings,
+        gid_mappings,
         hostname: "demo".into(),
         limits: Limits {
             memory_bytes: is_machine_root().then_some(MEMORY_BYTES),

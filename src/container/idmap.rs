@@ -1,13 +1,19 @@
 //! What the host's side makes before the clone: bind sources as detached mounts, user namespaces that map mounts' ids.
 
 use crate::error::{Context, Error, Result};
+use crate::init::failure::Operation;
 use crate::init::parent::{map_text, write_proc};
-use crate::plan::{Plan, PreparedMount, Step};
-use crate::sys::clone::{Fork, ForkFlags, fork_then, pidfd_send_signal, wait_pidfd};
+use crate::init::stack_overlay;
+use crate::plan::{OverlayOp, Plan, PreparedMount, Step};
+use crate::sys::clone::{
+    Fork, ForkFlags, borrow_process, fork_then, pidfd_send_signal, wait_pidfd,
+};
 use crate::sys::mount::{AttributeChange, attribute, clone_tree, set_attributes};
-use crate::sys::{open, process};
+use crate::sys::{credentials, open, process};
 use nix::errno::Errno;
+use oci::runtime::IdMapping;
 use rootfs::mount::{Idmap, IdmapSource};
+use std::ffi::CString;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 
 /// The detached mounts of `prepared_mounts`, then the user namespaces of the id-mapped steps, each in the plan's order.
@@ -29,6 +35,110 @@ pub fn prepare(plan: &Plan) -> Result<(Vec<RawFd>, Vec<RawFd>)> {
     Ok((raw(mounts), raw(namespaces)))
 }
 
+/// The image's layers, stacked with the ids of the container's user namespace: a detached mount, or -1.
+///
+/// Overlayfs maps no ids itself. So it gets its directories through one idmapped mount of the whole store, which is
+/// attached nowhere. KERNEL(6.15): before, overlayfs takes no directories of such a mount.
+pub fn prepare_root(plan: &Plan) -> Result<RawFd> {
+    let Some(op) = &plan.init.prepared_root else {
+        return Ok(-1);
+    };
+    let base = common_directory(op);
+    let shown = base.to_string_lossy().into_owned();
+    let tree = clone_tree(libc::AT_FDCWD, &base, false, false)
+        .context(format_args!("open the image store {shown}"))?;
+    let tree = open::own(tree);
+    let idmap = Idmap {
+        mapping: IdmapSource::Container,
+        recursive: false,
+    };
+    map_tree(plan, &tree, &idmap, &shown)?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&tree);
+    let through = |path: &CString| {
+        let below = &path.to_bytes()[base.as_bytes().len()..];
+        CString::new([format!("/proc/self/fd/{number}").as_bytes(), below].concat())
+            .unwrap_or_default()
+    };
+    let mapped = OverlayOp {
+        lowers: op.lowers.iter().map(through).collect(),
+        upper: op
+            .upper
+            .as_ref()
+            .map(|(upper, work)| (through(upper), through(work))),
+        ..op.clone()
+    };
+    stack_as_container_root(plan, &mapped)
+}
+
+/// Overlayfs works with the ids of whoever mounts it, and those must be among the mapped ones.
+fn stack_as_container_root(plan: &Plan, op: &OverlayOp) -> Result<RawFd> {
+    const STACKED: i32 = 1;
+    const NO_CREDENTIALS: i32 = 2;
+    let root_of = |ranges: &[IdMapping]| {
+        let range = ranges.iter().find(|range| range.container_id == 0);
+        range.map(|range| range.host_id)
+    };
+    let maps = plan.init.id_maps.as_ref();
+    let ids = maps.and_then(|maps| Some((root_of(&maps.uids)?, root_of(&maps.gids)?)));
+    let Some((uid, gid)) = ids else {
+        return Err(Error::new(
+            "the container's user namespace maps no root: an image needs one",
+        ));
+    };
+    let answer = borrow_process(false, &mut || {
+        if let Err(errno) = become_id(uid, gid) {
+            return [NO_CREDENTIALS, errno as i32, 0];
+        }
+        match stack_overlay(op) {
+            Ok(tree) => [STACKED, tree, 0],
+            Err(failure) => [-1, failure.code, failure.operation as i32],
+        }
+    })
+    .context("clone a process that stacks the image's layers")?;
+    match answer {
+        [STACKED, tree, _] => Ok(tree),
+        [NO_CREDENTIALS, errno, _] => Err(Error::errno(
+            format_args!("become user {uid}:{gid} with all capabilities"),
+            Errno::from_raw(errno),
+        )),
+        [_, errno, operation] => {
+            let part = Operation::from_number(operation as u8).map_or("", Operation::text);
+            Err(Error::errno(
+                format_args!("stack the image's layers with mapped ids: {part}"),
+                Errno::from_raw(errno),
+            )
+            .hint(
+                "the store's file system must support idmapped mounts, and Linux be 6.15 or newer",
+            ))
+        }
+    }
+}
+
+fn become_id(uid: u32, gid: u32) -> crate::sys::Result<()> {
+    let (_, permitted, inheritable) = credentials::capabilities()?;
+    credentials::set_group(gid)?;
+    credentials::keep_capabilities(true)?;
+    credentials::set_user(uid)?;
+    credentials::set_capabilities(permitted, permitted, inheritable)
+}
+
+/// The deepest directory that all layers and the container's own directory lie in.
+fn common_directory(op: &OverlayOp) -> CString {
+    let upper = op.upper.iter().flat_map(|(upper, work)| [upper, work]);
+    let mut paths = op.lowers.iter().chain(upper);
+    let first = paths.next().map_or(&b"/"[..], |path| path.to_bytes());
+    let common = paths.fold(first, |common, path| {
+        let same = common
+            .iter()
+            .zip(path.to_bytes())
+            .take_while(|(a, b)| a == b)
+            .count();
+        &common[..same]
+    });
+    let end = common.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    CString::new(&common[..end.max(1)]).unwrap_or_default()
+}
+
 fn prepare_mount(plan: &Plan, mount: &PreparedMount) -> Result<OwnedFd> {
     let source = mount.source.to_string_lossy();
     let tree = clone_tree(
@@ -40,23 +150,27 @@ fn prepare_mount(plan: &Plan, mount: &PreparedMount) -> Result<OwnedFd> {
     .context(format_args!("open the bind source {source}"))?;
     let tree = open::own(tree);
     if let Some(idmap) = &mount.idmap {
-        let namespace = user_namespace(plan, idmap)?;
-        let change = AttributeChange {
-            set: attribute::IDMAP,
-            user_namespace: Some(std::os::fd::AsRawFd::as_raw_fd(&namespace)),
-            recursive: idmap.recursive,
-            ..AttributeChange::default()
-        };
-        set_attributes(std::os::fd::AsRawFd::as_raw_fd(&tree), change)
-            .context(format_args!("map the ids of the mount of {source}"))
-            .map_err(|error| match error.os() {
-                Some(Errno::EINVAL) => {
-                    error.hint("the source's file system does not support idmapped mounts")
-                }
-                _ => error,
-            })?;
+        map_tree(plan, &tree, idmap, &source)?;
     }
     Ok(tree)
+}
+
+fn map_tree(plan: &Plan, tree: &OwnedFd, idmap: &Idmap, source: &str) -> Result<()> {
+    let namespace = user_namespace(plan, idmap)?;
+    let change = AttributeChange {
+        set: attribute::IDMAP,
+        user_namespace: Some(std::os::fd::AsRawFd::as_raw_fd(&namespace)),
+        recursive: idmap.recursive,
+        ..AttributeChange::default()
+    };
+    set_attributes(std::os::fd::AsRawFd::as_raw_fd(tree), change)
+        .context(format_args!("map the ids of the mount of {source}"))
+        .map_err(|error| match error.os() {
+            Some(Errno::EINVAL) => {
+                error.hint("the source's file system does not support idmapped mounts")
+            }
+            _ => error,
+        })
 }
 
 /// A user namespace whose only purpose is its maps: a process is born in it, its maps are written, it is killed.

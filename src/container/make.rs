@@ -299,6 +299,7 @@ impl<'o> Making<'o> {
             hook_output: hooks.fds(),
             mounts,
             id_maps,
+            image: super::idmap::prepare_root(&self.plan)?,
             ..ChildFds::default()
         })
     }

@@ -71,6 +71,12 @@ impl Host {
     pub fn is_privileged(&self) -> bool {
         self.uid == 0 && self.in_initial_userns
     }
+
+    /// Whether the caller may make and clone mounts in its own mount namespace.
+    pub fn may_mount(&self) -> bool {
+        const CAP_SYS_ADMIN: u64 = 1 << 21;
+        self.capabilities & CAP_SYS_ADMIN != 0
+    }
 }
 
 /// Whether we are root of the machine, and not of a user namespace only.

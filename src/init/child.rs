@@ -147,6 +147,7 @@ impl Child<'_, '_> {
             } => step::root::open_place(self, path),
             Step::OpenRoot { path, apart, .. } => step::root::open_root(self, path, *apart),
             Step::OverlayRoot(overlay) => step::overlay::mount_root(self, overlay),
+            Step::AttachRoot => step::overlay::attach_root(self),
             Step::Mount(mount) => step::mount::mount(self, mount),
             Step::AttachPrepared { prepared, mount } => {
                 step::mount::attach_prepared(self, *prepared, mount)
@@ -180,9 +181,7 @@ impl Child<'_, '_> {
             Step::Personality(persona) => {
                 sys::process::set_personality(*persona).during(Operation::Whole)
             }
-            Step::MemoryPolicy(policy) => {
-                sys::memory::set_memory_policy(policy.mode, &policy.nodes).during(Operation::Whole)
-            }
+            Step::MemoryPolicy(policy) => step::identity::memory_policy(policy),
             Step::Scheduler(scheduler) => step::identity::schedule(scheduler),
             Step::IoPriority(value) => sys::sched::set_io_priority(*value).during(Operation::Whole),
             Step::CpuAffinity(cpus) => self.optional(sys::sched::set_affinity(&cpus.0)),

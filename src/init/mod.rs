@@ -15,3 +15,5 @@ pub mod path;
 pub mod prepare;
 pub mod spawn;
 mod step;
+
+pub use step::overlay::stack as stack_overlay;

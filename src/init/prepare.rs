@@ -84,6 +84,8 @@ pub struct ChildFds {
     pub root: RawFd,
     /// Where hooks write their standard output and error.
     pub hook_output: [RawFd; 2],
+    /// For [`Step::AttachRoot`]: a detached mount.
+    pub image: RawFd,
     /// Detached mounts by index of `InitPlan::prepared_mounts`.
     pub mounts: Vec<RawFd>,
     /// User namespaces of idmapped mounts, by order of the steps that need one.
@@ -101,23 +103,32 @@ impl ChildFds {
             Step::CloseFds { keep } => keep.as_slice(),
             _ => &[],
         });
-        self.kept = [runtime, trigger, self.console, self.start, self.root]
-            .iter()
-            .chain(&self.hook_output)
-            .chain(&self.mounts)
-            .chain(&self.id_maps)
-            .chain(inherited)
-            .copied()
-            .filter(|&fd| fd > 2)
-            .collect();
+        self.kept = [
+            runtime,
+            trigger,
+            self.console,
+            self.start,
+            self.root,
+            self.image,
+        ]
+        .iter()
+        .chain(&self.hook_output)
+        .chain(&self.mounts)
+        .chain(&self.id_maps)
+        .chain(inherited)
+        .copied()
+        .filter(|&fd| fd > 2)
+        .collect();
         self.kept.sort_unstable();
     }
 
     /// The parent's copies are closed once the child has its own.
     pub fn close(&mut self) {
+        let image = std::mem::replace(&mut self.image, -1);
         self.mounts
             .drain(..)
             .chain(self.id_maps.drain(..))
+            .chain((image >= 0).then_some(image))
             .for_each(crate::sys::open::close);
     }
 }
@@ -129,6 +140,7 @@ impl Default for ChildFds {
             start: -1,
             root: -1,
             hook_output: [-1; 2],
+            image: -1,
             mounts: Vec::new(),
             id_maps: Vec::new(),
             kept: Vec::new(),

@@ -98,6 +98,8 @@ pub struct InitPlan {
     pub rlimits: Vec<RlimitOp>,
     /// Mounts that only the host's side can prepare; steps name them by index.
     pub prepared_mounts: Vec<PreparedMount>,
+    /// An image's layers that only the host's side can stack, with ids mapped: for [`Step::AttachRoot`].
+    pub prepared_root: Option<OverlayOp>,
     /// What the child does, in order.
     pub steps: Vec<Step>,
 }
@@ -183,6 +185,7 @@ pub fn plan(spec: &Spec, host: &Host, options: &Options) -> Result<Plan> {
     planner.listens = seccomp.as_ref().map(|filter| filter.listener.is_some());
     let steps = planner.init_steps()?;
     let prepared_mounts = std::mem::take(&mut planner.prepared);
+    let prepared_root = planner.prepared_root.take();
     warnings.append(&mut planner.warnings);
     // The cgroup namespace is made by a step, once the child is in its cgroup.
     let new_namespaces = namespaces.new & !(libc::CLONE_NEWCGROUP as u64);
@@ -198,6 +201,7 @@ pub fn plan(spec: &Spec, host: &Host, options: &Options) -> Result<Plan> {
             .transpose()?
             .unwrap_or_default(),
         prepared_mounts,
+        prepared_root,
         steps,
         join: namespaces.join,
     };

@@ -36,6 +36,8 @@ pub enum Step {
     },
     /// Stack an image's layers and the container's own directory, make that a mount and open it. SPEC(config.md#root)
     OverlayRoot(OverlayOp),
+    /// Attach the image's layers that the parent stacked, and open them. SPEC(config.md#root)
+    AttachRoot,
     /// Make one mount. SPEC(config.md#mounts)
     Mount(MountOp),
     /// Attach a mount that the parent prepared. SPEC(config.md#mounts)

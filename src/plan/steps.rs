@@ -10,12 +10,13 @@ pub(super) use operation::text;
 
 use super::namespaces::Namespaces;
 use super::{
-    CpuSet, DeviceOp, HookOp, Options, PreparedMount, RootChange, Step, UserOp, cgroup, process,
+    CpuSet, DeviceOp, HookOp, Options, OverlayOp, PreparedMount, RootChange, Step, UserOp, cgroup,
+    process,
 };
 use crate::error::{Error, Result};
 use crate::host::Host;
 use oci::runtime::{Linux, Process, Spec};
-use operation::{device_op, notify_mount, overlay_op, propagation, runtime_environment};
+use operation::{device_op, notify_mount, propagation, runtime_environment};
 use rootfs::mount::dev::{DEFAULT_DEVICE_MODE, DEFAULT_DEVICES, DEV_SYMLINKS, dev_is_bound};
 use rootfs::mount::{MountFacts, MountOp, Mounted, plan_mount};
 use std::ffi::CString;
@@ -42,6 +43,8 @@ pub struct Planner<'p> {
     pub listens: Option<bool>,
     /// Mounts that the parent opens.
     pub prepared: Vec<PreparedMount>,
+    /// The root that the parent stacks.
+    pub prepared_root: Option<OverlayOp>,
     /// What the author should know.
     pub warnings: Vec<String>,
     steps: Vec<Step>,
@@ -69,6 +72,7 @@ impl<'p> Planner<'p> {
             rootfs,
             listens: None,
             prepared: Vec::new(),
+            prepared_root: None,
             warnings: Vec::new(),
             steps: Vec::new(),
             readonly_later: Vec::new(),
@@ -152,7 +156,14 @@ impl<'p> Planner<'p> {
                     "an image's root needs a mount namespace that shares nothing with the host",
                 ));
             }
-            self.push(Step::OverlayRoot(overlay_op(overlay, path)?));
+            // The container's root may read neither the layers nor the way to them, and only the host may map their ids.
+            match self.namespaces.has(libc::CLONE_NEWUSER) && self.host.is_privileged() {
+                true => {
+                    self.prepared_root = Some(OverlayOp::new(overlay, path)?);
+                    self.push(Step::AttachRoot);
+                }
+                false => self.push(Step::OverlayRoot(OverlayOp::new(overlay, path)?)),
+            }
             return Ok(());
         }
         self.push(Step::OpenRoot { path, mount, apart });
@@ -219,11 +230,12 @@ impl<'p> Planner<'p> {
     }
 
     /// With a user namespace the host's side opens what it binds: the container's root may not reach it, and only the
-    /// host may map a mount's ids.
+    /// host may map a mount's ids. A caller without privileges may not, and reaches no more than its container's root.
     fn mount(&mut self, op: MountOp) {
+        let may_open = self.host.may_mount();
         let step = match (
             &op.what,
-            self.namespaces.has(libc::CLONE_NEWUSER) || op.idmap.is_some(),
+            self.namespaces.has(libc::CLONE_NEWUSER) && may_open || op.idmap.is_some(),
         ) {
             (
                 Mounted::Bind {

@@ -16,6 +16,7 @@ mod global;
 mod hook_setting;
 mod hooks;
 mod image_commit;
+mod image_tree;
 mod install;
 mod kill;
 mod lifecycle;
@@ -26,6 +27,7 @@ mod resume;
 mod run;
 mod run_descriptors;
 mod run_image;
+mod run_image_ids;
 mod run_image_life;
 mod spec;
 mod start;
@@ -51,6 +53,7 @@ fn main() -> std::process::ExitCode {
             ("hooks", hooks::CASES),
             ("install", install::CASES),
             ("image_commit", image_commit::CASES),
+            ("image_tree", image_tree::CASES),
             ("kill", kill::CASES),
             ("lifecycle", lifecycle::CASES),
             ("list", list::CASES),
@@ -60,6 +63,7 @@ fn main() -> std::process::ExitCode {
             ("run", run::CASES),
             ("run_descriptors", run_descriptors::CASES),
             ("run_image", run_image::CASES),
+            ("run_image_ids", run_image_ids::CASES),
             ("run_image_life", run_image_life::CASES),
             ("spec", spec::CASES),
             ("start", start::CASES),

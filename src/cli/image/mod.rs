@@ -8,10 +8,13 @@ mod export;
 mod import;
 mod inspect;
 mod ls;
+mod mount;
 pub(in crate::cli) mod progress;
 mod prune;
 pub(in crate::cli) mod pull;
 mod rm;
+mod umount;
+mod unpack;
 
 use super::argument::{option, path};
 use crate::cli::ExitCode;
@@ -28,15 +31,18 @@ type Subcommand = (
     fn(&Globals, &ArgMatches) -> Result<ExitCode>,
 );
 
-const SUBCOMMANDS: [Subcommand; 8] = [
+const SUBCOMMANDS: [Subcommand; 11] = [
     (commit::command, commit::run),
     (export::command, export::run),
     (import::command, import::run),
     (inspect::command, inspect::run),
     (ls::command, ls::run),
+    (mount::command, mount::run),
     (prune::command, prune::run),
     (pull::command, pull::run),
     (rm::command, rm::run),
+    (umount::command, umount::run),
+    (unpack::command, unpack::run),
 ];
 
 pub fn command() -> Command {

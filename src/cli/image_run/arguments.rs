@@ -128,6 +128,16 @@ fn limits() -> Vec<Arg> {
 fn security() -> Vec<Arg> {
     vec![
         option("network", "host|none|PATH", "whose network (default: none)").alias("net"),
+        options(
+            "uidmap",
+            "INSIDE:OUTSIDE:SIZE",
+            "a user namespace of its own, with these user ids",
+        ),
+        options(
+            "gidmap",
+            "INSIDE:OUTSIDE:SIZE",
+            "its group ids (default: as --uidmap)",
+        ),
         options("cap-add", "NAME", "one more capability, or ALL"),
         options("cap-drop", "NAME", "one capability less, or ALL"),
         options(

@@ -5,6 +5,8 @@
 mod arguments;
 mod wishes;
 
+pub use wishes::own_id_maps;
+
 use super::ExitCode;
 use super::argument::text;
 use super::image::progress::Reporter;

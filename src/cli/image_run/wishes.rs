@@ -6,7 +6,7 @@ use crate::container::Id;
 use crate::error::{Context, Error, Result};
 use clap::ArgMatches;
 use oci::bundle::{HostDevice, Limits, Network, RunOptions, Security, notation};
-use oci::runtime::{Device, Mount};
+use oci::runtime::{Device, IdMapping, Mount};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -17,6 +17,7 @@ const MAX_HOSTNAME_BYTES: usize = 64;
 /// Everything that was said about the container.
 pub fn run_options(matches: &ArgMatches, id: &Id) -> Result<RunOptions> {
     let network = network(matches)?;
+    let (uids, gids) = id_maps(matches)?;
     let defaults = RunOptions::default();
     Ok(RunOptions {
         command: command(matches)?,
@@ -44,6 +45,8 @@ pub fn run_options(matches: &ArgMatches, id: &Id) -> Result<RunOptions> {
         annotations: pairs(matches, "annotation")?,
         sysctls: pairs(matches, "sysctl")?,
         security: security(matches)?,
+        uid_mappings: uids,
+        gid_mappings: gids,
         is_rootless: !crate::container::image::is_machine_root(),
         shm_bytes: match bytes(matches, "shm-size")? {
             Some(size) => u64::try_from(size).unwrap_or_default(),
@@ -192,6 +195,53 @@ fn limits(matches: &ArgMatches) -> Result<Limits> {
         cpuset_mems: text(matches, "cpuset-mems")?.unwrap_or_default(),
         pids: number(matches, "pids-limit")?,
     })
+}
+
+/// Who is not root gets a user namespace in which it is, with this one id.
+fn id_maps(matches: &ArgMatches) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
+    let uids: Vec<IdMapping> = id_ranges(matches, "uidmap")?;
+    let gids: Vec<IdMapping> = id_ranges(matches, "gidmap")?;
+    match (uids.is_empty(), gids.is_empty()) {
+        (true, true) => Ok(own_id_maps()),
+        (false, true) => Ok((uids.clone(), uids)),
+        (false, false) => Ok((uids, gids)),
+        (true, false) => Err(Error::new("--gidmap: want --uidmap too")),
+    }
+}
+
+fn id_ranges(matches: &ArgMatches, name: &str) -> Result<Vec<IdMapping>> {
+    let words = texts(matches, name)?;
+    words.iter().map(|text| id_map(name, text)).collect()
+}
+
+/// None for root.
+pub fn own_id_maps() -> (Vec<IdMapping>, Vec<IdMapping>) {
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let only = |id: u32| {
+        vec![IdMapping {
+            container_id: 0,
+            host_id: id,
+            size: 1,
+        }]
+    };
+    match uid.is_root() {
+        true => (Vec::new(), Vec::new()),
+        false => (only(uid.as_raw()), only(gid.as_raw())),
+    }
+}
+
+fn id_map(name: &str, text: &str) -> Result<IdMapping> {
+    let numbers: Option<Vec<u32>> = text.split(':').map(|word| word.parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([container_id, host_id, size]) if *size > 0 => Ok(IdMapping {
+            container_id: *container_id,
+            host_id: *host_id,
+            size: *size,
+        }),
+        _ => Err(Error::new(format!(
+            "--{name} {text:?}: want INSIDE:OUTSIDE:SIZE"
+        ))),
+    }
 }
 
 fn pairs(matches: &ArgMatches, name: &str) -> Result<BTreeMap<String, String>> {

@@ -63,13 +63,25 @@ pub fn fetch(
     options: &FetchOptions,
     progress: &dyn Progress,
 ) -> Result<Fetched> {
+    let location: Location = reference.parse()?;
+    let options = match crate::host::is_machine_root() {
+        true => options,
+        // Files belong to the caller, who is root in the container.
+        false => &FetchOptions {
+            unpack: UnpackOptions {
+                owners: false,
+                devices: false,
+                ..options.unpack.clone()
+            },
+            ..options.clone()
+        },
+    };
     let fetching = Fetching {
         home,
         options,
         progress,
         hold: home.snapshots.hold()?,
     };
-    let location: Location = reference.parse()?;
     match &location {
         Location::OciDir(place) | Location::OciArchive(place) | Location::DockerArchive(place) => {
             let source = oci::archive::open(&location)?;

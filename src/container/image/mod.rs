@@ -9,6 +9,7 @@ mod commit;
 pub mod demo;
 mod fetch;
 mod home;
+mod mounted;
 mod staged;
 mod sweep;
 
@@ -16,7 +17,8 @@ pub use author::{Author, compression};
 pub use commit::{CommitOptions, commit};
 pub use fetch::{FetchOptions, Fetched, Pull, fetch};
 pub use home::Home;
-pub use staged::{ImageRecord, Staged, discard};
+pub use mounted::{copy_image, mount_image, unmount_image};
+pub use staged::{ImageRecord, Staged, discard, write_config};
 pub use sweep::{Tended, remove_unused_layers, sweep, sweep_snapshots};
 
 use crate::error::{Context, Result};

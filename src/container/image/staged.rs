@@ -5,16 +5,17 @@
 
 use super::home::Home;
 use super::sweep::Tended;
-use super::{Base, ImageOptions};
+use super::{Base, Fetched, ImageOptions};
 use crate::container::Id;
 use crate::error::{Context, Error, Result};
 use oci::bundle::{EtcFiles, Network, RunOptions, UserFiles, Users, bundle, etc};
 use oci::image_config::ImageConfig;
-use oci::runtime::Spec;
+use oci::runtime::{IdMapping, Spec};
 use rootfs::snapshot::{Chain, OverlayMount, SnapshotError, Snapshots};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 /// The largest `/etc/passwd` or `/etc/group` that is read, in bytes: an image may make one endless.
@@ -91,7 +92,7 @@ impl<'o> Staged<'o> {
                 &none
             }
         };
-        let made = bundle(
+        let mut made = bundle(
             config,
             &run,
             &ImageUsers {
@@ -99,6 +100,12 @@ impl<'o> Staged<'o> {
                 chain: &chain,
             },
         )?;
+        if run.is_rootless
+            && let Some(process) = &mut made.spec.process
+        {
+            // KERNEL(user_namespaces(7)): who maps only its own group may set no others.
+            process.user.additional_gids.clear();
+        }
         Ok(Staged {
             overlay: snapshots.plan(&record.snapshot, &chain, true)?,
             bundle: bundle_dir,
@@ -126,9 +133,24 @@ impl<'o> Staged<'o> {
         fs::create_dir(&rootfs).context(format_args!("mkdir {}", rootfs.display()))?;
         for (file, text) in &self.etc {
             let path = self.bundle.join(file);
-            fs::write(&path, text).context(format_args!("write {}", path.display()))?;
+            fs::write(&path, text)
+                .and_then(|()| self.give_to_container(&path))
+                .context(format_args!("write {}", path.display()))?;
         }
         Ok(())
+    }
+
+    /// The files that are bound belong to the container's root.
+    fn give_to_container(&self, path: &Path) -> std::io::Result<()> {
+        let run = &self.options.run;
+        let root_of = |maps: &[IdMapping]| {
+            let range = maps.iter().find(|range| range.container_id == 0);
+            range.map(|range| range.host_id)
+        };
+        match (root_of(&run.uid_mappings), root_of(&run.gid_mappings)) {
+            (Some(uid), Some(gid)) if !run.is_rootless => chown(path, Some(uid), Some(gid)),
+            _ => Ok(()),
+        }
     }
 
     /// The configuration as it is kept.
@@ -146,6 +168,22 @@ pub fn discard(record: &ImageRecord) -> Result<()> {
         Err(error) => return Err(error.into()),
     }
     Ok(home.store.unpin(&record.snapshot)?)
+}
+
+/// Writes what `run` would run as the `config.json` of a bundle whose root file system is a copy of the image.
+pub fn write_config(home: &Home, image: &Fetched, path: &Path) -> Result<()> {
+    let users = ImageUsers {
+        snapshots: &home.snapshots,
+        chain: &image.chain,
+    };
+    let options = RunOptions {
+        hostname: "container".into(),
+        ..RunOptions::default()
+    };
+    let made = bundle(&image.config, &options, &users)?;
+    let json = serde_json::to_vec_pretty(&made.spec)
+        .map_err(|error| Error::new(format!("write the configuration: {error}")))?;
+    fs::write(path, json).context(format_args!("write {}", path.display()))
 }
 
 /// What a directory of the host says instead of an image's configuration.

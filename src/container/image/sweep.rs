@@ -175,6 +175,7 @@ fn sweep_after_boot(home: &Home) -> Result<()> {
 
 /// Removes the directories of containers whose state is gone; says how many.
 pub fn sweep_snapshots(home: &Home) -> Result<usize> {
+    super::mounted::forget_unmounted(home)?;
     let mut removed = 0;
     for name in home.snapshots.list()? {
         let owner = home.snapshots.owner(&name);

@@ -3,10 +3,15 @@
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::message::ToInit;
-use crate::plan::{CapabilityOp, SchedulerOp, UserOp};
-use crate::sys::{credentials, open, process, sched};
+use crate::plan::{CapabilityOp, MemoryPolicyOp, SchedulerOp, UserOp};
+use crate::sys::{credentials, memory, open, process, sched};
 use nix::errno::Errno;
 use std::os::fd::RawFd;
+
+/// Where memory comes from.
+pub fn memory_policy(policy: &MemoryPolicyOp) -> Result {
+    memory::set_memory_policy(policy.mode, &policy.nodes).during(Operation::Whole)
+}
 
 /// Waits until the id maps are written, then is root in the user namespace.
 pub fn become_namespace_root(

@@ -23,6 +23,15 @@ pub fn mount_root(child: &mut Child, op: &OverlayOp) -> Result {
     Ok(())
 }
 
+/// Attaches what the parent stacked for us, over `/`: a place that every container can reach.
+pub fn attach_root(child: &mut Child) -> Result {
+    let place = open_directory(c"/").during(Operation::Resolve)?;
+    mount::attach(child.prepared.fds.image, place).during(Operation::Attach)?;
+    open::close(place);
+    child.root = child.prepared.fds.image;
+    Ok(())
+}
+
 /// KERNEL(<6.7): there is no `lowerdir+`, and before 5.2 no fsopen(2) either.
 fn is_unknown(failure: Failure) -> bool {
     let old =
@@ -36,7 +45,7 @@ const NO_APPENDING: Failure = Failure {
 };
 
 /// A detached mount of all layers: one call a layer, so their number and their names are bounded by overlayfs only.
-fn stack(op: &OverlayOp) -> Result<RawFd> {
+pub fn stack(op: &OverlayOp) -> Result<RawFd> {
     let context = mount::open_context(c"overlay").during(Operation::OpenFileSystem)?;
     let made = configure(context, op)
         .and_then(|()| mount::create_instance(context).during(Operation::CreateFileSystem))

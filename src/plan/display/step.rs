@@ -16,6 +16,9 @@ impl Display for Step {
             }
             Step::OpenRoot { path, .. } => write!(f, "open the root file system {}", Shown(path)),
             Step::OverlayRoot(overlay) => overlay.fmt(f),
+            Step::AttachRoot => {
+                f.write_str("attach the image's layers, their ids mapped, as the root file system")
+            }
             Step::Mount(mount) | Step::AttachPrepared { mount, .. } => mount.fmt(f),
             Step::Device(device) => device.fmt(f),
             Step::Symlink { target, path } => {

@@ -52,34 +52,36 @@ pub(super) fn notify_mount(directory: &Path) -> Result<MountOp> {
     })
 }
 
-/// The overlay of an image, mounted on `place`.
-pub(super) fn overlay_op(overlay: &OverlayMount, place: CString) -> Result<OverlayOp> {
-    let path = |path: &Path| text("the image's layers", path.as_os_str().as_bytes());
-    let upper = match (&overlay.upper, &overlay.work) {
-        (Some(upper), Some(work)) => Some((path(upper)?, path(work)?)),
-        _ => None,
-    };
-    let option = |parameter| {
-        let (key, value) = match parameter {
-            Parameter::Text(key, value) => (key, Some(value)),
-            Parameter::Flag(key) => (key, None),
+impl OverlayOp {
+    /// The overlay of an image, mounted on `place`.
+    pub fn new(overlay: &OverlayMount, place: CString) -> Result<OverlayOp> {
+        let path = |path: &Path| text("the image's layers", path.as_os_str().as_bytes());
+        let upper = match (&overlay.upper, &overlay.work) {
+            (Some(upper), Some(work)) => Some((path(upper)?, path(work)?)),
+            _ => None,
         };
-        let at = "the image's mount options";
-        Ok(FsOption {
-            key: text(at, key.as_bytes())?,
-            value: value.map(|value| text(at, value.as_bytes())).transpose()?,
+        let option = |parameter| {
+            let (key, value) = match parameter {
+                Parameter::Text(key, value) => (key, Some(value)),
+                Parameter::Flag(key) => (key, None),
+            };
+            let at = "the image's mount options";
+            Ok(FsOption {
+                key: text(at, key.as_bytes())?,
+                value: value.map(|value| text(at, value.as_bytes())).transpose()?,
+            })
+        };
+        Ok(OverlayOp {
+            place,
+            lowers: overlay
+                .lowers
+                .iter()
+                .map(|lower| path(lower))
+                .collect::<Result<_>>()?,
+            upper,
+            options: overlay.settings().map(option).collect::<Result<_>>()?,
         })
-    };
-    Ok(OverlayOp {
-        place,
-        lowers: overlay
-            .lowers
-            .iter()
-            .map(|lower| path(lower))
-            .collect::<Result<_>>()?,
-        upper,
-        options: overlay.settings().map(option).collect::<Result<_>>()?,
-    })
+    }
 }
 
 /// `shared`, `rslave`, …: the flag, and whether it is recursive.

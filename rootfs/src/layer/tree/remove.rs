@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, fstat, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, chmodat, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::resolve::DIRECTORY;
@@ -20,10 +20,23 @@ pub(crate) fn remove_tree(
         Err(Errno::ISDIR | Errno::PERM) => {}
         done => return done,
     }
-    let dir = openat(parent, name, DIRECTORY, Mode::empty())?;
+    let dir = match openat(parent, name, DIRECTORY, Mode::empty()) {
+        Err(Errno::ACCESS) if is_directory(parent, name)? => {
+            chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+            openat(parent, name, DIRECTORY, Mode::empty())?
+        }
+        opened => opened?,
+    };
     gone(fstat(&dir)?.st_ino);
     for _ in 0..SWEEPS {
-        sweep(&dir, gone)?;
+        match sweep(&dir, gone) {
+            // Only root may change a directory whatever its mode says.
+            Err(Errno::ACCESS) => {
+                fchmod(&dir, Mode::RWXU)?;
+                sweep(&dir, gone)?;
+            }
+            swept => swept?,
+        }
         match unlinkat(parent, name, AtFlags::REMOVEDIR) {
             // Some file systems skip names while others are being removed.
             Err(Errno::NOTEMPTY | Errno::EXIST) => {}

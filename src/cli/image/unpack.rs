@@ -1,0 +1,74 @@
+//! `image unpack`: an image's layers on disk, or its whole tree as a bundle.
+
+use super::home;
+use super::progress::Reporter;
+use super::pull::{registry_arguments, registry_options, transfer_arguments, transfer_options};
+use crate::cli::argument::positional;
+use crate::cli::{ExitCode, print};
+use crate::container::Globals;
+use crate::container::image::{FetchOptions, Fetched, Home, copy_image, fetch, write_config};
+use crate::error::{Context, Error, Result};
+use clap::{Arg, ArgMatches, Command};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+pub fn command() -> Command {
+    let command = Command::new("unpack")
+        .about("unpack an image's layers, so that its first run has nothing left to do; or write it as a bundle")
+        .arg(image())
+        .arg(
+            Arg::new("directory")
+                .value_name("DIRECTORY")
+                .help("a new or empty directory: gets rootfs and config.json"),
+        );
+    transfer_arguments(registry_arguments(command))
+}
+
+/// The image that a command is about, fetched when it is missing.
+pub(super) fn image() -> Arg {
+    Arg::new("image")
+        .value_name("IMAGE")
+        .help("a name, docker://…, oci:DIR, oci-archive:FILE or docker-archive:FILE")
+        .required(true)
+}
+
+pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
+    let home = home(matches)?;
+    let image = fetched(&home, matches)?;
+    match positional(matches, "directory").map(PathBuf::from) {
+        None => {
+            let layers = image.config.diff_ids.len();
+            print(&format!("{}: {layers} layers unpacked\n", image.name))?;
+        }
+        Some(directory) => write_bundle(&home, &image, &directory)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The image, in the store and unpacked.
+pub(super) fn fetched(home: &Home, matches: &ArgMatches) -> Result<Fetched> {
+    let options = FetchOptions {
+        registry: registry_options(matches)?,
+        transfer: transfer_options(matches)?,
+        ..FetchOptions::default()
+    };
+    let reporter = Reporter::new(matches)?.only_news();
+    let reference = positional(matches, "image").unwrap_or_default();
+    reporter.finish(fetch(home, &reference, &options, &reporter))
+}
+
+fn write_bundle(home: &Home, image: &Fetched, directory: &Path) -> Result<()> {
+    let shown = directory.display();
+    fs::create_dir_all(directory).context(format_args!("mkdir {shown}"))?;
+    let mut entries = fs::read_dir(directory).context(format_args!("read {shown}"))?;
+    if entries.next().is_some() {
+        return Err(Error::new(format!("unpack to {shown}: it is not empty")));
+    }
+    let rootfs = directory.join("rootfs");
+    fs::create_dir(&rootfs)
+        .and_then(|()| fs::set_permissions(&rootfs, Permissions::from_mode(0o755)))
+        .context(format_args!("mkdir {}", rootfs.display()))?;
+    copy_image(home, image, &rootfs)?;
+    write_config(home, image, &directory.join("config.json"))
+}

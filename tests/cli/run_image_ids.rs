@@ -1,0 +1,252 @@
+//! Containers of images whose ids are not the host's: in a user namespace, and of a caller without privileges.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::path::{Path, PathBuf};
+
+use crate::run_image::{command, run};
+use crate::support::runtime::Invocation;
+use crate::support::{Container, ImageMaker, Sandbox, cases, runtime};
+
+cases![
+    layers_are_mapped_and_not_copied,
+    a_mapped_containers_changes_are_committed_unmapped,
+    a_mapped_container_lives_and_dies_like_others,
+    refuses_maps_that_make_no_sense,
+    runs_without_privileges,
+    removes_what_only_root_could_write,
+    the_demo_runs_without_privileges,
+];
+
+const OUTSIDE: u32 = 100_000;
+
+fn users_image(t: &Sandbox) -> String {
+    ImageMaker::busybox(t)
+        .layer(|dir| {
+            fs::create_dir(dir.join("srv")).expect("mkdir");
+            fs::write(dir.join("srv/web"), "1").expect("write");
+            chown(dir.join("srv/web"), Some(1000), Some(1000)).expect("chown");
+        })
+        .write()
+}
+
+fn layers_are_mapped_and_not_copied(t: &Sandbox) {
+    let image = users_image(t);
+    let c = Container::named(t, &t.bundle(), t.new_id());
+    let map = format!("0:{OUTSIDE}:65536");
+    let script = "cd /srv; stat -c '%u %n' /bin web /etc/hosts; echo 2 > web; touch mine theirs; chown 7:8 theirs; \
+        mkdir -p /a/b; stat -c '%u:%g' mine theirs web; cat /proc/self/uid_map | tr -s ' '; sleep 100";
+    run(
+        t,
+        &[
+            "--image",
+            &image,
+            "--name",
+            &c.id,
+            "-d",
+            "--uidmap",
+            &map,
+            "--",
+            "sh",
+            "-c",
+            &format!("({script}) > /said 2>&1"),
+        ],
+    )
+    .output()
+    .ok();
+    let upper = PathBuf::from(c.state()["bundle"].as_str().expect("a path")).join("upper");
+    crate::support::sandbox::wait_for("its words", || {
+        fs::read_to_string(upper.join("said")).is_ok_and(|said| said.contains("65536"))
+    });
+    let said = fs::read_to_string(upper.join("said")).expect("read");
+    assert_eq!(
+        said,
+        format!("0 /bin\n1000 web\n0 /etc/hosts\n0:0\n7:8\n1000:1000\n 0 {OUTSIDE} 65536\n")
+    );
+    // The process is somebody else on the host; its files are not.
+    let process = fs::metadata(format!("/proc/{}", c.pid())).expect("stat");
+    assert_eq!(process.uid(), OUTSIDE);
+    for (file, uid, gid) in [("mine", 0, 0), ("theirs", 7, 8), ("web", 1000, 1000)] {
+        let metadata = fs::metadata(upper.join("srv").join(file)).expect("stat");
+        assert_eq!((metadata.uid(), metadata.gid()), (uid, gid), "{file}");
+    }
+    assert!(
+        !upper.join("bin").exists(),
+        "nothing was copied to change its owner"
+    );
+    c.delete(&["--force"]).ok();
+}
+
+fn a_mapped_containers_changes_are_committed_unmapped(t: &Sandbox) {
+    let image = users_image(t);
+    let id = t.new_id();
+    let map = format!("0:{OUTSIDE}:65536");
+    run(
+        t,
+        &[
+            "--image",
+            &image,
+            "--name",
+            &id,
+            "--keep",
+            "--uidmap",
+            &map,
+            "--",
+            "sh",
+            "-c",
+            "rm /srv/web; touch /file; chown 5:6 /file",
+        ],
+    )
+    .output()
+    .ok();
+    command(t, &["image", "commit", &id, "mapped:1"])
+        .output()
+        .ok();
+    t.runtime(&["delete", &id]).output().ok();
+    let seen = run(
+        t,
+        &[
+            "--image",
+            "mapped:1",
+            "--name",
+            &t.new_id(),
+            "--",
+            "sh",
+            "-c",
+            "stat -c %u:%g /file; ls /srv | wc -l",
+        ],
+    )
+    .output()
+    .text();
+    assert_eq!(seen, "5:6\n0");
+}
+
+fn a_mapped_container_lives_and_dies_like_others(t: &Sandbox) {
+    let image = users_image(t);
+    let c = Container::named(t, &t.bundle(), t.new_id());
+    let map = format!("0:{OUTSIDE}:65536");
+    command(
+        t,
+        &[
+            "create", "--image", &image, "--name", &c.id, "--uidmap", &map, "--", "sleep", "100",
+        ],
+    )
+    .output()
+    .ok();
+    c.start().ok();
+    assert_eq!(c.sh("touch /x && id -u"), "0");
+    c.delete(&["--force"]).ok();
+    assert_eq!(t.state_entries(), Vec::<String>::new());
+    let left = fs::read_dir(t.path.join("store/overlay/snapshots")).expect("read");
+    assert_eq!(left.count(), 0);
+}
+
+fn refuses_maps_that_make_no_sense(t: &Sandbox) {
+    let image = ImageMaker::busybox(t).write();
+    for (options, text) in [
+        (&["--uidmap", "0:1"][..], "INSIDE:OUTSIDE:SIZE"),
+        (&["--gidmap", "0:1:2"], "--uidmap"),
+        (&["--uidmap", "1:100000:1", "-u", "1:1"], "maps no root"),
+    ] {
+        let all = [
+            &["--image", image.as_str(), "--name", "x"],
+            options,
+            &["true"],
+        ]
+        .concat();
+        run(t, &all).output().fails_with(&[text]);
+    }
+    assert_eq!(t.state_entries(), Vec::<String>::new());
+}
+
+/// A caller without privileges, with a directory of its own.
+struct Stranger<'t> {
+    sandbox: &'t Sandbox,
+    home: PathBuf,
+}
+
+impl<'t> Stranger<'t> {
+    const ID: u32 = 1000;
+
+    fn new(sandbox: &'t Sandbox) -> Self {
+        let home = sandbox.new_path("home");
+        fs::DirBuilder::new()
+            .mode(0o755)
+            .create(&home)
+            .expect("mkdir");
+        let _no_fork = runtime::NO_FORK.write();
+        fs::copy(runtime::path(), home.join("crun-lite")).expect("copy the runtime");
+        drop(_no_fork);
+        for directory in ["", "run", "tmp", "data"] {
+            let path = home.join(directory);
+            fs::create_dir_all(&path).expect("mkdir");
+            chown(&path, Some(Self::ID), Some(Self::ID)).expect("chown");
+        }
+        Stranger { sandbox, home }
+    }
+
+    fn runs(&self, arguments: &[&str]) -> Invocation {
+        let program = self.home.join("crun-lite");
+        let program = program.to_string_lossy();
+        let id = Self::ID.to_string();
+        let head = [
+            "setpriv",
+            "--reuid",
+            &id,
+            "--regid",
+            &id,
+            "--clear-groups",
+            &program,
+        ];
+        self.sandbox
+            .program(&[&head, arguments].concat())
+            .env("HOME", &self.home)
+            .env("USER", "stranger")
+            .env("XDG_RUNTIME_DIR", self.home.join("run"))
+            .env("XDG_DATA_HOME", self.home.join("data"))
+            .env("TMPDIR", self.home.join("tmp"))
+    }
+
+    fn left(&self, directory: &str) -> usize {
+        let path: &Path = &self.home.join(directory);
+        fs::read_dir(path).expect("read").count()
+    }
+}
+
+fn runs_without_privileges(t: &Sandbox) {
+    let stranger = Stranger::new(t);
+    let image = users_image(t);
+    let script = "id -u; touch /x; echo 2 > /srv/web; rm /bin/ls; stat -c %u /srv/web; test -e /bin/ls || echo gone; grep -c userxattr /proc/mounts";
+    let seen = stranger
+        .runs(&["run", "-q", "--image", &image, "--", "sh", "-c", script])
+        .output()
+        .text();
+    assert_eq!(seen, "0\n0\ngone\n1");
+    assert_eq!(stranger.left("data/crun-lite/overlay/snapshots"), 0);
+    assert_eq!(stranger.left("run/crun-lite"), 0);
+}
+
+fn removes_what_only_root_could_write(t: &Sandbox) {
+    let stranger = Stranger::new(t);
+    let image = users_image(t);
+    let script = "mkdir -p /a/b; touch /a/b/c; chmod 0 /a/b; chmod 555 /a; mkdir -m 0 /z";
+    stranger
+        .runs(&["run", "-q", "--image", &image, "--", "sh", "-c", script])
+        .output()
+        .ok();
+    assert_eq!(stranger.left("data/crun-lite/overlay/snapshots"), 0);
+    assert_eq!(stranger.left("data/crun-lite/overlay/work"), 0);
+}
+
+fn the_demo_runs_without_privileges(t: &Sandbox) {
+    let stranger = Stranger::new(t);
+    let said = stranger.runs(&["demo"]).output().text();
+    for text in [
+        "uid         0 (root here is user 1000 outside)",
+        "overlay of 3 layers",
+        "secret is gone",
+    ] {
+        assert!(said.contains(text), "{text} in {said}");
+    }
+    assert_eq!(stranger.left("tmp"), 0);
+}
