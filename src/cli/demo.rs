@@ -63,8 +63,6 @@ fn options(home: Home, base: Base) -> Result<CreateOptions> {
     let id = invented_id()?;
     let (uid_mappings, gid_mappings) = own_id_maps();
     let run = RunOptions {
-        // In a user namespace with one id there is nobody but root.
-        user: (!uid_mappings.is_empty()).then(|| "0".to_owned()),
         uid_mappings,
         gid_mappings,
         hostname: "demo".into(),

@@ -224,6 +224,23 @@ fn runs_without_privileges(t: &Sandbox) {
     assert_eq!(seen, "0\n0\ngone\n1");
     assert_eq!(stranger.left("data/crun-lite/overlay/snapshots"), 0);
     assert_eq!(stranger.left("run/crun-lite"), 0);
+    let who = |user: &str| {
+        let words = [
+            "run",
+            "-q",
+            "--image",
+            &image,
+            "-u",
+            user,
+            "--",
+            "sh",
+            "-c",
+            "id -u; id -g; touch /tmp/x",
+        ];
+        stranger.runs(&words).output().text()
+    };
+    assert_eq!(who("web"), "1000\n1000");
+    assert_eq!(who("77:88"), "77\n88");
 }
 
 fn removes_what_only_root_could_write(t: &Sandbox) {
@@ -242,7 +259,7 @@ fn the_demo_runs_without_privileges(t: &Sandbox) {
     let stranger = Stranger::new(t);
     let said = stranger.runs(&["demo"]).output().text();
     for text in [
-        "uid         0 (root here is user 1000 outside)",
+        "uid         1000 (which is user 1000 outside)",
         "overlay of 3 layers",
         "secret is gone",
     ] {

@@ -137,7 +137,7 @@ fn ids_outside() -> String {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     match map.split_whitespace().collect::<Vec<_>>()[..] {
         ["0", "0", "4294967295"] => "(guest, by the image's own /etc/passwd)".into(),
-        [_, outside, ..] => format!("(root here is user {outside} outside)"),
+        [_, outside, ..] => format!("(which is user {outside} outside)"),
         _ => String::new(),
     }
 }

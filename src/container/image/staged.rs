@@ -100,11 +100,8 @@ impl<'o> Staged<'o> {
                 chain: &chain,
             },
         )?;
-        if run.is_rootless
-            && let Some(process) = &mut made.spec.process
-        {
-            // KERNEL(user_namespaces(7)): who maps only its own group may set no others.
-            process.user.additional_gids.clear();
+        if run.is_rootless {
+            become_the_one_id(&mut made.spec);
         }
         Ok(Staged {
             overlay: snapshots.plan(&record.snapshot, &chain, true)?,
@@ -157,6 +154,26 @@ impl<'o> Staged<'o> {
     pub fn json(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(&self.spec)
             .map_err(|error| Error::new(format!("write the configuration: {error}")))
+    }
+}
+
+/// Who maps only the own id is in the container whoever the image or the user wants, and may set no other groups.
+/// KERNEL(user_namespaces(7))
+fn become_the_one_id(spec: &mut Spec) {
+    let (Some(process), Some(linux)) = (&mut spec.process, &mut spec.linux) else {
+        return;
+    };
+    process.user.additional_gids.clear();
+    let ids = [
+        (&mut linux.uid_mappings, process.user.uid),
+        (&mut linux.gid_mappings, process.user.gid),
+    ];
+    for (maps, id) in ids {
+        if let [only] = maps.as_mut_slice()
+            && only.size == 1
+        {
+            only.container_id = id;
+        }
     }
 }
 
