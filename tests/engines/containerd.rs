@@ -65,7 +65,7 @@ fn life(_: &Sandbox) {
 fn exec_errors(_: &Sandbox) {
     prints(
         "detach; ctr task exec --exec-id a @N nope; ctr task exec --exec-id b @N /etc/plain; ctr task exec --exec-id c --cwd /not/there @N pwd; gone",
-        "~exec: \"nope\": executable file not found in $PATH\n~\"/etc/plain\": permission denied\n~no such file or directory",
+        "~exec: \"nope\": executable file not found in $PATH\n~exec /etc/plain: permission denied\n~no such file or directory",
     );
 }
 
@@ -100,7 +100,7 @@ fn mount_source_missing(_: &Sandbox) {
 fn command_errors(_: &Sandbox) {
     prints(
         "run --rm $I @N nope; run --rm $I @N /etc/plain",
-        "~exec: \"nope\": executable file not found in $PATH\n~\"/etc/plain\": permission denied",
+        "~exec: \"nope\": executable file not found in $PATH\n~exec /etc/plain: permission denied",
     );
 }
 

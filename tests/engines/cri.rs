@@ -82,7 +82,7 @@ fn command_errors(_: &Sandbox) {
         "pod run nope -- status -- run /etc/plain -- status",
         "~exec: \"nope\": executable file not found in $PATH
          exited 128 StartError
-         ~\"/etc/plain\": permission denied
+         ~exec /etc/plain: permission denied
          exited 128 StartError",
     );
 }

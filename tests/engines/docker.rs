@@ -51,7 +51,7 @@ const PROLOGUE: &str = "exec 9>/run/import.lock; flock 9; docker image inspect b
 case @RT in */runc) RT=runc;; *) RT=mine;; esac
 on() { docker run --runtime $RT \"$@\"; }; run() { on --rm --network none \"$@\"; }
 detach() { on -d --name @N --network none \"$@\" >/dev/null; }; show() { docker inspect -f \"$1\" @N; }
-quiet() { grep -v -e '^$' -e \"^Run 'docker\"; }
+quiet() { grep -v -e '^$' -e 'error waiting for container: context canceled' -e \"^Run 'docker\"; }
 trap 'docker rm -f @N >/dev/null 2>&1' EXIT";
 
 #[track_caller]
@@ -282,7 +282,7 @@ fn oom(_: &Sandbox) {
 fn command_errors(_: &Sandbox) {
     prints(
         "for c in nope /no/such /etc/plain; do run bb $c >/run/@N 2>&1; code=$?; quiet </run/@N; echo $code; done",
-        "~exec: \"nope\": executable file not found in $PATH\n127\n~\"/no/such\"\n127\n~\"/etc/plain\": permission denied\n126",
+        "~exec: \"nope\": executable file not found in $PATH\n127\n~exec /no/such: no such file or directory\n127\n~exec /etc/plain: permission denied\n126",
     );
 }
 

@@ -8,6 +8,7 @@ use super::support::{Sandbox, cases};
 cases![
     install,
     docker_daemon_json,
+    buildkit_takes_what_is_named_runc,
     podman_containers_conf,
     buildah_containers_conf,
     crio_conf_and_runtime_class,
@@ -33,6 +34,20 @@ fn docker_daemon_json(_: &Sandbox) {
          at @N docker info -f '{{.DefaultRuntime}}' 2>/dev/null; at @N docker import @W/root.tar bb >/dev/null
          at @N docker run --rm bb echo hi; at @N docker run --rm --runtime crun-lite bb sh -c 'exit 7'; echo $?",
         "crun-lite\nhi\n7",
+    );
+}
+
+// BuildKit inside dockerd runs `runc`, whatever the default runtime.
+fn buildkit_takes_what_is_named_runc(_: &Sandbox) {
+    demand(
+        PROLOGUE,
+        "at @N mount --bind @RT /usr/sbin/runc; serve @N @W/@N.log dockerd; await 30 at @N docker version
+         at @N docker import @W/root.tar bb >/dev/null; mkdir -p /run/@Nb
+         printf 'FROM bb\\nRUN echo built >/b\\nRUN --mount=type=cache,target=/cache echo kept >/cache/k\\nRUN exit 3\\n' >/run/@Nb/Dockerfile
+         build() { tar -C /run/@Nb -c . | at @N env DOCKER_BUILDKIT=1 docker build --progress plain -t new - 2>&1; }
+         build | grep -o 'executor failed running .*: exit code: [0-9]*' | sort -u; sed -i '$d' /run/@Nb/Dockerfile
+         build >/dev/null; at @N docker run --rm new cat /b",
+        "executor failed running [/bin/sh -c exit 3]: exit code: 3\nbuilt",
     );
 }
 

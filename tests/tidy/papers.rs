@@ -58,6 +58,7 @@ fn every_row_names_a_test_that_exists() {
         "docs/kernel.md",
         "docs/security.md",
         "docs/fuzz.md",
+        "docs/engines.md",
     ] {
         let text = document(path);
         let rows = column(&text, "test");
