@@ -6,8 +6,10 @@ use nix::errno::Errno;
 use std::path::Path;
 use std::time::Duration;
 
-/// A killed process leaves its cgroup a moment after it was reaped: waits of 1, 2, 4 … ms, half a second in all.
-const ATTEMPTS: u32 = 10;
+/// A killed process leaves its cgroup a moment after it was reaped, and on a machine with more work than processors a
+/// moment is long: waits of 1, 2, 4 … 64 ms, then of 100 ms, ten seconds in all.
+const ATTEMPTS: u32 = 106;
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Removes the container's directories, those that processes in it made, and parents that were made for it and are now
 /// empty. What existed before stays. Absent is fine: a second call, or one after a creation that was cut short, succeeds.
@@ -62,7 +64,7 @@ fn remove_tree(path: &Path) -> Result<()> {
                 }
                 if attempt > 1 {
                     std::thread::sleep(pause);
-                    pause *= 2;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
             Err(errno) => {

@@ -10,7 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::{Sandbox, cases, host};
 
-cases![in_a_row, in_parallel, execs_in_a_row, create_start_delete];
+cases![
+    in_a_row,
+    in_parallel,
+    execs_in_a_row,
+    create_start_delete,
+    a_monitor_stays_flat
+];
 
 fn main() -> std::process::ExitCode {
     // One at a time: each counts what the host shows before and after.
@@ -129,6 +135,52 @@ fn execs_in_a_row(t: &Sandbox) {
         1,
         "only init is left"
     );
+}
+
+/// Descriptors and resident kilobytes of a process.
+fn footprint(pid: i32) -> (usize, u64) {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    let status = support::sandbox::read(format!("/proc/{pid}/status"));
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    (descriptors, kilobytes.unwrap_or(0))
+}
+
+/// The process that waits in the foreground, and init, are the same after a thousand commands.
+fn a_monitor_stays_flat(t: &Sandbox) {
+    let bundle = t.bundle().idle();
+    bundle.write();
+    let id = t.new_id();
+    let path = bundle.path.to_string_lossy();
+    let monitor = t
+        .runtime(&["run", "--bundle", &path, &id])
+        .time_limit(std::time::Duration::from_secs(1800))
+        .spawn();
+    let container = support::Container::named(t, &bundle, id);
+    support::sandbox::wait_for("the container", || {
+        container.invoke(&["state"]).output().status.success()
+    });
+    container.wait_running();
+    let (monitor_pid, init) = (monitor.pid(), container.pid());
+    let commands = |count: usize| {
+        for number in 0..count {
+            container.exec("true").ok();
+            if number % 10 == 0 {
+                container.invoke(&["ps"]).output().ok();
+                container.invoke(&["events", "--stats"]).output().ok();
+            }
+        }
+    };
+    commands(10);
+    let before = (footprint(monitor_pid), footprint(init));
+    commands(how_many() / 10);
+    let after = (footprint(monitor_pid), footprint(init));
+    assert_eq!(before.0.0, after.0.0, "descriptors of the monitor");
+    assert_eq!(before.1.0, after.1.0, "descriptors of init");
+    let grown = after.0.1.saturating_sub(before.0.1) + after.1.1.saturating_sub(before.1.1);
+    assert!(grown <= 64, "grew by {grown} KiB: {before:?} to {after:?}");
+    container.kill("KILL").ok();
+    assert_eq!(monitor.wait().code(), 137);
 }
 
 fn create_start_delete(t: &Sandbox) {

@@ -203,9 +203,10 @@ impl Sandbox {
         host::traces_of(&self.tag)
     }
 
-    /// Killed processes take a moment to be reaped, so a trace counts only when it stays.
+    /// Killed processes take a moment to be reaped, and beside other suites a moment is long: a trace counts only when
+    /// it stays.
     pub fn wait_until_gone(&self) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_secs(3);
+        let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let traces = self.traces();
             if traces.is_empty() || Instant::now() > deadline {

@@ -78,7 +78,7 @@ fn hostile_records_are_refused_with_a_sentence() {
     let path = dir.path().join(STATE);
     let good = serde_json::to_string(&record("a")).unwrap();
     for (text, expected) in [
-        (String::new(), "EOF"),
+        (String::new(), "does not exist completely"),
         (good[..good.len() / 2].to_owned(), "is damaged"),
         (good.replace("\"id\":\"a\"", "\"id\":\"b\""), "id: it says"),
         (good.replace("\"pid\":", "\"pid\":-"), "is no process"),
