@@ -16,6 +16,7 @@ mod mounts;
 mod names;
 mod namespaces;
 mod network;
+mod old_kernels;
 mod paths;
 mod process;
 mod process_user;
@@ -42,6 +43,7 @@ fn main() -> std::process::ExitCode {
             ("names", names::CASES),
             ("namespaces", namespaces::CASES),
             ("network", network::CASES),
+            ("old_kernels", old_kernels::CASES),
             ("paths", paths::CASES),
             ("process", process::CASES),
             ("process_user", process_user::CASES),

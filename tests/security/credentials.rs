@@ -134,6 +134,26 @@ fn cve_2026_47262_a_huge_group_file(t: &Sandbox) {
     }
     let container = t.running(bundle);
     exec_in_time(t, &container);
+    if crate::support::runtime::name() == "crun" {
+        return;
+    }
+    // An eighth of such a file is more memory than there is here.
+    let (program, root) = (crate::support::runtime::path(), t.root());
+    let words = [
+        "sh",
+        "-c",
+        "ulimit -v 262144; exec \"$0\" \"$@\"",
+        &program.to_string_lossy(),
+        "--root",
+        &root.to_string_lossy(),
+        "exec",
+        "--user",
+        "1000:1000",
+        &container.id,
+        "echo",
+        "enough",
+    ];
+    assert_eq!(t.program(&words).output().text(), "enough");
 }
 
 fn passwd_may_be_a_fifo_or_a_device(t: &Sandbox) {

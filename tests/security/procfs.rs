@@ -10,8 +10,10 @@ cases![
     cve_2019_19921_proc_is_a_link,
     cve_2023_27561_a_link_over_proc_of_a_volume,
     cve_2025_52881_sysctls_go_to_the_real_procfs,
+    cve_2025_52881_the_images_proc_is_not_asked,
     cve_2025_31133_dev_null_is_a_link,
     cve_2025_31133_masks_come_from_our_own_null,
+    cve_2025_31133_a_racer_swaps_dev_null,
     cve_2026_88265_standard_streams_are_the_hosts_null,
     exec_trusts_no_fake_proc,
 ];
@@ -70,6 +72,70 @@ fn cve_2025_52881_sysctls_go_to_the_real_procfs(t: &Sandbox) {
     let bundle = bundle.mount("/proc/sys", "bind", &fake.to_string_lossy(), &["bind"]);
     t.run(&bundle.shell("true"));
     assert_eq!(sandbox::read("/proc/sys/kernel/panic"), before);
+}
+
+/// Without a mount on /proc the image's own is what a path would lead to.
+fn cve_2025_52881_the_images_proc_is_not_asked(t: &Sandbox) {
+    let before = sandbox::read("/proc/sys/kernel/panic");
+    let plain = |t: &Sandbox| {
+        let bundle = t.bundle().without_mount("/proc").writable();
+        bundle
+            .set("/linux/maskedPaths", json!([]))
+            .set("/linux/readonlyPaths", json!([]))
+            .set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"}))
+            .idle()
+    };
+    let bundle = plain(t);
+    let fake = bundle.rootfs().join("proc/sys/net/ipv4");
+    fs::create_dir_all(&fake).expect("create a false /proc/sys");
+    fs::write(fake.join("ip_forward"), "false").expect("write a false parameter");
+    let container = t.start(&bundle);
+    assert_eq!(sandbox::read(fake.join("ip_forward")), "false");
+    let pid = container.pid().to_string();
+    let file = "/proc/sys/net/ipv4/ip_forward";
+    let real = t.program(&["nsenter", "-n", "-t", &pid, "cat", file]);
+    assert_eq!(real.output().text(), "1", "the real one was written");
+    let linked = plain(t);
+    let fake = linked.rootfs().join("proc/sys/net/ipv4");
+    fs::create_dir_all(&fake).expect("create a false /proc/sys");
+    let up = "../../../../../../../../../../proc/sys/kernel/panic";
+    symlink(up, fake.join("ip_forward")).expect("link");
+    t.start(&linked);
+    assert_eq!(sandbox::read("/proc/sys/kernel/panic"), before);
+}
+
+/// A thread makes /dev/null a link to a secret and back while masks are made.
+fn cve_2025_31133_a_racer_swaps_dev_null(t: &Sandbox) {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let bundle = t
+        .bundle()
+        .writable()
+        .without_mount("/dev")
+        .push("/linux/maskedPaths", json!("/etc/passwd"))
+        .shell("cat /etc/passwd; echo owned >>/etc/passwd; true");
+    let dev = bundle.rootfs().join("dev");
+    fs::write(bundle.rootfs().join("secret"), "SECRET").expect("write a secret");
+    fs::write(dev.join("plain"), "SECRET").expect("write a false device");
+    symlink("/secret", dev.join("link")).expect("link");
+    let stop = AtomicBool::new(false);
+    let swap = || {
+        while !stop.load(Ordering::Relaxed) {
+            for bait in ["link", "plain"] {
+                fs::rename(dev.join(bait), dev.join("null")).ok();
+                fs::rename(dev.join("null"), dev.join(bait)).ok();
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(swap);
+        for _ in 0..30 {
+            let output = t.run(&bundle);
+            assert!(!output.stdout.contains("SECRET"), "{output}");
+            assert!(!output.stdout.contains("root:"), "{output}");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(sandbox::read(bundle.rootfs().join("secret")), "SECRET");
 }
 
 fn cve_2025_31133_dev_null_is_a_link(t: &Sandbox) {

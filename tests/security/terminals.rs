@@ -89,11 +89,27 @@ fn cve_2025_52565_dev_pts_is_a_link(t: &Sandbox) {
 }
 
 fn cve_2026_88264_no_mount_on_dev(t: &Sandbox) {
+    use std::os::unix::fs::MetadataExt;
+    let victim = victim(t);
+    let before = fs::metadata(&victim).expect("stat the victim");
     let bundle = terminal(t)
         .without_mount("/dev")
-        .shell("test -c /dev/console && echo console; sleep 1000");
+        .set("/process/user", json!({"uid": 1000, "gid": 1000}))
+        .shell("test -t 0 && echo terminal; sleep 1000");
+    // What the container's pty would be called, and its neighbours.
+    fs::create_dir(bundle.rootfs().join("dev/pts")).expect("create /dev/pts");
+    for name in ["pts/0", "pts/1", "pts/2", "pts/ptmx", "console"] {
+        symlink(&victim, bundle.rootfs().join("dev").join(name)).expect("link a pty's name");
+    }
     run_with_console(t, &bundle);
-    assert!(!std::path::Path::new("/dev/crun-lite").exists());
+    let after = fs::metadata(&victim).expect("stat the victim");
+    assert_eq!(
+        (before.ino(), before.uid(), before.gid(), before.mode()),
+        (after.ino(), after.uid(), after.gid(), after.mode())
+    );
+    assert_eq!(crate::support::sandbox::read(&victim), "untouched");
+    let name = victim.to_string_lossy().into_owned();
+    assert!(host::mount_lines().iter().all(|line| !line.contains(&name)));
 }
 
 fn cve_2025_52565_a_file_of_the_host_is_not_bound(t: &Sandbox) {

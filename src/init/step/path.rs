@@ -88,12 +88,15 @@ pub fn readonly(child: &mut Child, path: &CStr) -> Result {
         set: attribute::RDONLY,
         ..AttributeChange::default()
     };
-    match mount::set_attributes(tree, change) {
-        Err(Errno::ENOSYS) => super::legacy::remount_bind(tree, libc::MS_RDONLY, 0),
-        other => other,
-    }
-    .during(Operation::SetAttributes)?;
+    // KERNEL(<5.12): only a mount that is attached can be remounted.
+    let late = match mount::set_attributes(tree, change) {
+        Err(Errno::ENOSYS) => true,
+        other => other.map(|()| false).during(Operation::SetAttributes)?,
+    };
     mount::attach(tree, place).during(Operation::Attach)?;
+    if late {
+        super::legacy::remount_bind(tree, libc::MS_RDONLY, 0).during(Operation::SetAttributes)?;
+    }
     open::close(tree);
     open::close(place);
     Ok(())

@@ -45,11 +45,18 @@ fn set_apart(tree: i32, place: i32) -> sys::Result<()> {
         recursive,
         ..AttributeChange::default()
     };
-    mount::set_attributes(tree, private(true))?;
+    match mount::set_attributes(tree, private(true)) {
+        // KERNEL(<5.12)
+        Err(Errno::ENOSYS) => make_private(tree, libc::MS_REC)?,
+        other => other?,
+    }
     // Only the root directory of a mount stands for it.
     let mut directory = open::open_at(place, c".", libc::O_PATH, 0)?;
     loop {
-        let changed = mount::set_attributes(directory, private(false));
+        let changed = match mount::set_attributes(directory, private(false)) {
+            Err(Errno::ENOSYS) => make_private(directory, 0),
+            other => other,
+        };
         let parent = open::open_at(directory, c"..", libc::O_PATH, 0);
         open::close(directory);
         if changed != Err(Errno::EINVAL) {
@@ -58,6 +65,14 @@ fn set_apart(tree: i32, place: i32) -> sys::Result<()> {
         }
         directory = parent?;
     }
+}
+
+/// KERNEL(<5.12). EINVAL for what is no mount's root, as from mount_setattr(2).
+#[cold]
+fn make_private(fd: RawFd, recursive: u64) -> sys::Result<()> {
+    let mut buffer = [0; mount::FD_PATH_BYTES];
+    let place = mount::fd_path(fd, &mut buffer);
+    mount::mount(None, place, None, libc::MS_PRIVATE | recursive, None)
 }
 
 /// KERNEL(<5.2)
