@@ -1,15 +1,17 @@
-//! Containers' claims on images: the link `containers/ID` says the digest of the manifest that the container was made from.
+//! Containers' claims on images: `containers/NAME` is a link to the manifest that the container was made from.
 //!
-//! A pin outlives processes and even the image's name; `delete` of the container removes it. A link is made whole by one
-//! call that waits for no disk: after a power cut there is no container either.
+//! A pin outlives processes and even the image's name; `delete` of the container removes it. A hard link is made whole by
+//! one call and takes no place on the disk; where there can be none, a symbolic link says the digest.
 
 use super::Store;
-use crate::digest::Digest;
+use crate::digest::{Algorithm, Digest};
 use crate::error::{Context, Error, Kind, Result};
+use crate::manifest::MAX_MANIFEST_BYTES;
 use std::fs;
 use std::io;
+use std::io::Read;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 impl Store {
     /// Keeps an image for a container, until [`Store::unpin`].
@@ -22,7 +24,12 @@ impl Store {
                 format!("pin {container}: no manifest {manifest}"),
             ));
         }
-        let link = || symlink(manifest.to_string(), &target);
+        let link = || match manifest.algorithm() {
+            Algorithm::Sha256 => fs::hard_link(self.blob_path(manifest), &target)
+                .or_else(|_| symlink(manifest.to_string(), &target)),
+            // Nothing but the name says which algorithm a file was named by.
+            Algorithm::Sha512 => symlink(manifest.to_string(), &target),
+        };
         let made = match link() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 fs::remove_file(&target).and_then(|()| link())
@@ -50,11 +57,16 @@ impl Store {
         for entry in fs::read_dir(&dir).context(format_args!("read {}", dir.display()))? {
             let entry = entry.context(format_args!("read {}", dir.display()))?;
             let path = entry.path();
-            match fs::read_link(&path) {
-                Ok(text) => {
-                    let digest = text.to_string_lossy().parse::<Digest>();
-                    let digest = digest.context(path.display())?;
-                    pins.push((entry.file_name().to_string_lossy().into_owned(), digest));
+            let pinned = match entry.file_type() {
+                Ok(kind) if kind.is_symlink() => {
+                    fs::read_link(&path).map(|text| text.to_string_lossy().parse::<Digest>())
+                }
+                _ => read(&path).map(|bytes| Ok(Digest::of(&bytes))),
+            };
+            match pinned {
+                Ok(digest) => {
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    pins.push((name, digest.context(path.display())?));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
@@ -79,4 +91,12 @@ impl Store {
             )),
         }
     }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?
+        .take(MAX_MANIFEST_BYTES)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -16,6 +16,8 @@ use super::lock::{Claim, Gate};
 use super::mounts::OverlayMount;
 use crate::layer::{Loose, OverlayXattrs, copy_metadata, remove_tree};
 
+/// What is kept beside a snapshot's directories.
+const RECORD: &str = "snapshot.json";
 const LOCK_SUFFIX: &str = ".lock";
 
 /// All unpacked layers and all snapshots below one directory.
@@ -157,7 +159,17 @@ impl Snapshots {
             owner: Some(owner.to_owned()),
             ..SnapshotRecord::of(chain, &overlay)
         };
-        self.create(id, chain, record)
+        let _gate = self.gate()?;
+        need_layers(chain)?;
+        let path = self.snapshot_dir(id)?;
+        // In its place at once: whoever finds half of it finds the owner, and its removal is the owner's.
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(SnapshotError::Exists(id.to_owned()))
+            }
+            made => made.map_err(system("create", &path)),
+        }?;
+        fill(&path, chain, &record)
     }
 
     /// The directory without which a snapshot is garbage.
@@ -184,7 +196,11 @@ impl Snapshots {
 
     /// Removes a snapshot and what was written in it. It must not be mounted.
     pub fn remove(&self, id: &str) -> Result<()> {
-        let (path, work) = (self.snapshot_dir(id)?, self.work_name("removed"));
+        let path = self.snapshot_dir(id)?;
+        if self.snapshot_record(id)?.owner.is_some() {
+            return remove_in_place(&path);
+        }
+        let work = self.work_name("removed");
         let _claim = Claim::wait(&lock_path(&work))?;
         match fs::rename(&path, &work) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -209,26 +225,12 @@ impl Snapshots {
 
     fn create(&self, id: &str, chain: &Chain, record: SnapshotRecord) -> Result<()> {
         let _gate = self.gate()?;
-        if let Some(missing) = chain.lowers.iter().find(|lower| !lower.is_dir()) {
-            return Err(SnapshotError::NotUnpacked(missing.display().to_string()));
-        }
+        need_layers(chain)?;
         let path = self.snapshot_dir(id)?;
         let work = self.work_name("snapshot");
         let _claim = Claim::wait(&lock_path(&work))?;
         make_private(&work)?;
-        let mut dirs = if record.read_only {
-            vec!["root"]
-        } else {
-            vec!["upper", "work"]
-        };
-        if !record.read_only && chain.lowers.is_empty() {
-            dirs.push("empty");
-        }
-        for dir in &dirs {
-            make_private(&work.join(dir))?;
-        }
-        like_root(chain, &work.join(dirs[0]))?;
-        write_json(&work.join("snapshot.json"), &record)?;
+        fill(&work, chain, &record)?;
         let Err(error) = fs::rename(&work, &path) else {
             return Ok(());
         };
@@ -309,7 +311,7 @@ impl Snapshots {
     }
 
     pub(super) fn snapshot_record(&self, id: &str) -> Result<SnapshotRecord> {
-        let path = self.snapshot_dir(id)?.join("snapshot.json");
+        let path = self.snapshot_dir(id)?.join(RECORD);
         read_json(&path)?.ok_or_else(|| SnapshotError::Missing(id.to_owned()))
     }
 
@@ -357,6 +359,42 @@ impl SnapshotRecord {
             volatile: overlay.volatile,
         }
     }
+}
+
+fn need_layers(chain: &Chain) -> Result<()> {
+    match chain.lowers.iter().find(|lower| !lower.is_dir()) {
+        Some(missing) => Err(SnapshotError::NotUnpacked(missing.display().to_string())),
+        None => Ok(()),
+    }
+}
+
+/// What belongs into a snapshot's directory, the record first.
+fn fill(path: &Path, chain: &Chain, record: &SnapshotRecord) -> Result<()> {
+    write_json(&path.join(RECORD), record)?;
+    let dirs: &[&str] = match record.read_only {
+        true => &["root"],
+        false if chain.lowers.is_empty() => &["upper", "work", "empty"],
+        false => &["upper", "work"],
+    };
+    for dir in dirs {
+        let dir = path.join(dir);
+        let made = DirBuilder::new().mode(0o700).create(&dir);
+        made.map_err(system("create", &dir))?;
+    }
+    like_root(chain, &path.join(dirs[0]))
+}
+
+/// The record goes last: a snapshot that is half gone still says whose it is.
+fn remove_in_place(path: &Path) -> Result<()> {
+    for entry in fs::read_dir(path).map_err(system("read", path))? {
+        let name = entry.map_err(system("read", path))?.file_name();
+        if name != RECORD {
+            remove_dir(&path.join(name))?;
+        }
+    }
+    let record = path.join(RECORD);
+    fs::remove_file(&record).map_err(system("remove", &record))?;
+    fs::remove_dir(path).map_err(system("remove", path))
 }
 
 /// The topmost directory decides what `/` itself looks like: it must look as the image says.

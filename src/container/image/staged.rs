@@ -78,10 +78,12 @@ impl<'o> Staged<'o> {
         let etc = etc_files(&options.run);
         let run = RunOptions {
             etc: EtcFiles {
-                hosts: path_in(&bundle_dir, "hosts")?,
-                hostname: path_in(&bundle_dir, "hostname")?,
-                resolv_conf: path_in(&bundle_dir, "resolv.conf")?,
+                hosts: path_in(&state_dir, "hosts")?,
+                hostname: path_in(&state_dir, "hostname")?,
+                resolv_conf: path_in(&state_dir, "resolv.conf")?,
             },
+            // Where init mounts, and only init sees it: any directory of its own will do.
+            root: "upper".into(),
             ..options.run.clone()
         };
         let none;
@@ -126,10 +128,8 @@ impl<'o> Staged<'o> {
         home.snapshots
             .prepare_for(name, &self.chain, true, &self.state_dir)?;
         self.options.base.release();
-        let rootfs = self.bundle.join(&self.options.run.root);
-        fs::create_dir(&rootfs).context(format_args!("mkdir {}", rootfs.display()))?;
         for (file, text) in &self.etc {
-            let path = self.bundle.join(file);
+            let path = self.state_dir.join(file);
             fs::write(&path, text)
                 .and_then(|()| self.give_to_container(&path))
                 .context(format_args!("write {}", path.display()))?;
