@@ -137,6 +137,7 @@ impl<'o> Making<'o> {
         let host = Host::probe()?;
         let plan_options = plan::Options {
             overlay: staged.as_ref().map(|staged| staged.overlay.clone()),
+            volumes: staged.as_ref().map_or_else(Vec::new, Staged::volumes),
             ..plan_options(globals, options, bundle)
         };
         let plan = plan::plan(&spec, &host, &plan_options)?;
@@ -373,6 +374,7 @@ fn plan_options(globals: &Globals, options: &CreateOptions, bundle: PathBuf) -> 
         cgroup_manager: globals.cgroup_manager,
         strict: globals.strict,
         overlay: None,
+        volumes: Vec::new(),
     }
 }
 

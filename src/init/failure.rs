@@ -52,7 +52,7 @@ operations! {
     /// move_mount(2).
     Attach = "attach the mount",
     /// Filling a tmpfs with what it covers.
-    CopyUp = "copy the covered directory into the tmpfs",
+    CopyUp = "copy the covered directory into the mount",
     /// mknodat(2).
     MakeNode = "make the node",
     /// Something else is there already.

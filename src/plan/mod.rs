@@ -46,6 +46,8 @@ pub struct Options {
     pub cgroup_manager: CgroupManager,
     /// An image's layers with the container's own directory, in place of a root in the bundle.
     pub overlay: Option<OverlayMount>,
+    /// An image's volumes: where each is in the container, and the empty directory of the host that it begins as.
+    pub volumes: Vec<(PathBuf, PathBuf)>,
     /// `--strict`: what the specification forbids is refused even where runc and crun accept it.
     pub strict: bool,
 }

@@ -16,9 +16,9 @@ use super::{
 use crate::error::{Error, Result};
 use crate::host::Host;
 use oci::runtime::{Linux, Process, Spec};
-use operation::{device_op, notify_mount, propagation, runtime_environment};
+use operation::{bind_op, device_op, notify_mount, propagation, runtime_environment};
 use rootfs::mount::dev::{DEFAULT_DEVICE_MODE, DEFAULT_DEVICES, DEV_SYMLINKS, dev_is_bound};
-use rootfs::mount::{MountFacts, MountOp, Mounted, plan_mount};
+use rootfs::mount::{Idmap, IdmapSource, MountFacts, MountOp, Mounted, plan_mount};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -172,6 +172,16 @@ impl<'p> Planner<'p> {
 
     /// SPEC(config.md#mounts)
     fn mounts(&mut self) -> Result<()> {
+        for (destination, source) in &self.options.volumes {
+            let mut op = bind_op(destination, source)?;
+            op.copy_up = true;
+            op.idmap = self.namespaces.has(libc::CLONE_NEWUSER).then_some(Idmap {
+                mapping: IdmapSource::Container,
+                recursive: false,
+            });
+            op.idmap = op.idmap.filter(|_| self.host.is_privileged());
+            self.mount(op);
+        }
         for (index, mount) in self.spec.mounts.iter().enumerate() {
             let op = plan_mount(mount, index, &self.mount_facts())
                 .map_err(|error| Error::new(error.to_string()))?;

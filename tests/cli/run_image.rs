@@ -17,6 +17,7 @@ cases![
     never_follows_the_images_passwd_out,
     makes_the_working_directory,
     binds_volumes_mounts_and_tmpfs,
+    volumes_of_the_image_are_apart,
     makes_the_root_read_only,
     limits_capabilities_and_resources,
     names_the_host,
@@ -299,6 +300,54 @@ fn binds_volumes_mounts_and_tmpfs(t: &Sandbox) {
     assert_eq!(seen, "kept\nRead-only\n1");
     let file = std::path::Path::new(&*host).join("file");
     assert_eq!(fs::read_to_string(file).expect("read"), "kept\n");
+}
+
+fn volumes_of_the_image_are_apart(t: &Sandbox) {
+    let image = ImageMaker::busybox(t)
+        .layer(|dir| {
+            fs::create_dir_all(dir.join("data/sub")).expect("mkdir");
+            fs::write(dir.join("data/from-image"), "1").expect("write");
+            fs::set_permissions(dir.join("data"), fs::Permissions::from_mode(0o750))
+                .expect("chmod");
+            std::os::unix::fs::chown(dir.join("data"), Some(1000), Some(1000)).expect("chown");
+        })
+        .set(
+            "Volumes",
+            json!({"/data": {}, "/made/new": {}, "relative/too": {}, "/": {}, "/a/../etc": {}}),
+        )
+        .write();
+    let script = "stat -c '%a %u' /data; ls /data; touch /data/x /made/new/x /relative/too/x && echo writable; \
+        touch /x 2>/dev/null || echo read-only; grep -c ' /data ' /proc/mounts";
+    let seen = "750 1000\nfrom-image\nsub\nwritable\nread-only\n1";
+    assert_eq!(sh(t, &image, &["--read-only"], script), seen);
+    let mapped = ["--read-only", "--uidmap", "0:100000:65536"];
+    assert_eq!(sh(t, &image, &mapped, script), seen);
+    // What the user mounts there takes its place.
+    let own = t.new_path("own");
+    let volume = format!("{}:/data", own.display());
+    assert_eq!(
+        sh(t, &image, &["-v", &volume], "ls /data; touch /data/mine"),
+        ""
+    );
+    assert!(own.join("mine").exists());
+    // A commit has nothing of a volume.
+    let id = t.new_id();
+    run(
+        t,
+        &[
+            "--image", &image, "--name", &id, "--keep", "--", "touch", "/data/x", "/kept",
+        ],
+    )
+    .output()
+    .ok();
+    command(t, &["image", "commit", &id, "volumes:1"])
+        .output()
+        .ok();
+    t.runtime(&["delete", &id]).output().ok();
+    assert_eq!(
+        sh(t, "volumes:1", &[], "ls /data /kept"),
+        "/kept\n\n/data:\nfrom-image\nsub"
+    );
 }
 
 fn makes_the_root_read_only(t: &Sandbox) {

@@ -31,7 +31,7 @@ pub struct MountOp {
     pub propagation: Vec<Propagation>,
     /// Id mapping of the mount.
     pub idmap: Option<Idmap>,
-    /// `tmpcopyup`: the directory's former content is copied into the new tmpfs.
+    /// `tmpcopyup`: the directory's former content is copied into the new tmpfs, or into an image's new volume.
     pub copy_up: bool,
     /// The new file system's root gets the mode of an existing directory that it covers. COMPAT(runc)
     pub keep_mode: bool,

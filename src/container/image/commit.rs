@@ -79,11 +79,10 @@ fn write(record: &Record, spec: &Spec, options: &CommitOptions) -> Result<Digest
     let args = spec.process.as_ref().map(|process| process.args.join(" "));
     let mut author = Author::new(&home.store)?;
     // A mount made its place in the container's directory: that is no change of the container's.
-    let places: Vec<&str> = spec
-        .mounts
-        .iter()
-        .map(|mount| mount.destination.trim_matches('/'))
-        .collect();
+    let volumes = image.volumes.iter().filter_map(|volume| volume.to_str());
+    let mounts = spec.mounts.iter().map(|mount| mount.destination.as_str());
+    let places = mounts.chain(volumes).map(|place| place.trim_matches('/'));
+    let places: Vec<&str> = places.collect();
     author.layer(options.compression, &args.unwrap_or_default(), |out| {
         home.snapshots
             .commit_without(&image.snapshot, wrapped(options.compression), &places, out)

@@ -16,10 +16,12 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::chown;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The largest `/etc/passwd` or `/etc/group` that is read, in bytes: an image may make one endless.
 const MAX_USER_FILE_BYTES: u64 = 1 << 20;
+/// The volumes' directories, in the container's.
+const VOLUMES: &str = "volumes";
 /// Bytes of an id that go into the name of its directory in the store.
 const MAX_NAME_BYTES: usize = 200;
 
@@ -31,6 +33,9 @@ pub struct ImageRecord {
     pub store: PathBuf,
     /// The container's directory and its claim on the image, by name.
     pub snapshot: String,
+    /// The image's volumes: directories of the container that are no part of what it changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<PathBuf>,
     /// The image's name in the store; none for a container on a directory of the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -63,7 +68,7 @@ impl<'o> Staged<'o> {
     pub fn new(options: &'o ImageOptions, root: &Path, id: &Id) -> Result<Staged<'o>> {
         let state_dir = std::path::absolute(root.join(id)).context("find the state directory")?;
         let tended = Tended::note(&options.home, &state_dir)?;
-        let record = ImageRecord {
+        let mut record = ImageRecord {
             store: options.home.store.root().to_owned(),
             snapshot: snapshot_name(&state_dir, id),
             name: match &options.base {
@@ -71,6 +76,7 @@ impl<'o> Staged<'o> {
                 Base::Directory(_) => None,
             },
             remove: options.remove,
+            volumes: Vec::new(),
         };
         let snapshots = &options.home.snapshots;
         let chain = options.base.chain();
@@ -102,6 +108,7 @@ impl<'o> Staged<'o> {
                 chain: &chain,
             },
         )?;
+        record.volumes = volumes(config, &made.spec);
         if run.is_rootless {
             become_the_one_id(&mut made.spec);
         }
@@ -128,6 +135,10 @@ impl<'o> Staged<'o> {
         home.snapshots
             .prepare_for(name, &self.chain, true, &self.state_dir)?;
         self.options.base.release();
+        for (_, source) in self.volumes() {
+            let made = fs::create_dir_all(&source);
+            made.context(format_args!("mkdir {}", source.display()))?;
+        }
         for (file, text) in &self.etc {
             let path = self.state_dir.join(file);
             fs::write(&path, text)
@@ -135,6 +146,17 @@ impl<'o> Staged<'o> {
                 .context(format_args!("write {}", path.display()))?;
         }
         Ok(())
+    }
+
+    /// Where each of the image's volumes is in the container, and its directory in the store.
+    pub fn volumes(&self) -> Vec<(PathBuf, PathBuf)> {
+        let volumes = self.record.volumes.iter().enumerate();
+        volumes
+            .map(|(number, place)| {
+                let source = self.bundle.join(VOLUMES).join(number.to_string());
+                (place.clone(), source)
+            })
+            .collect()
     }
 
     /// The files that are bound belong to the container's root.
@@ -155,6 +177,35 @@ impl<'o> Staged<'o> {
         serde_json::to_vec(&self.spec)
             .map_err(|error| Error::new(format!("write the configuration: {error}")))
     }
+}
+
+/// The image's volumes that the user has mounted nothing on, parents first. They outlive nothing: they go with the
+/// container, and only their being apart from its changes tells them from other directories.
+fn volumes(config: &ImageConfig, spec: &Spec) -> Vec<PathBuf> {
+    let named = config.execution().and_then(|image| image.volumes().clone());
+    let is_plain = |path: &PathBuf| {
+        let names = path.components().skip(1);
+        path.is_absolute()
+            && path.parent().is_some()
+            && names.clone().count() > 0
+            && names
+                .into_iter()
+                .all(|name| matches!(name, Component::Normal(_)))
+    };
+    let is_free = |path: &PathBuf| {
+        let mut mounts = spec.mounts.iter();
+        !mounts.any(|mount| Path::new(&mount.destination) == path)
+    };
+    let named = named
+        .into_iter()
+        .flatten()
+        .map(|path| Path::new("/").join(path));
+    let mut volumes: Vec<PathBuf> = named
+        .filter(|path| is_plain(path) && is_free(path))
+        .collect();
+    volumes.sort();
+    volumes.dedup();
+    volumes
 }
 
 /// Who maps only the own id is in the container whoever the image or the user wants, and may set no other groups.

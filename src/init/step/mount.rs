@@ -154,6 +154,9 @@ fn attach_bind(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
     }
     let place = destination(child, op, like(tree)?)?;
     map_ids(child, tree, op.idmap.as_ref())?;
+    if op.copy_up {
+        copy_up::fill(place, tree).during(Operation::CopyUp)?;
+    }
     attach_changed(tree, place, op, true)?;
     propagate(tree, op)?;
     open::close(place);

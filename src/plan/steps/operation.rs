@@ -29,18 +29,22 @@ pub(super) fn runtime_environment(options: &Options) -> Vec<String> {
 const NOTIFY_DIRECTORY: &str = "/run/notify";
 
 pub(super) fn notify_mount(directory: &Path) -> Result<MountOp> {
+    let mut op = bind_op(Path::new(NOTIFY_DIRECTORY), directory)?;
+    op.attributes.set = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+    Ok(op)
+}
+
+/// A directory of the host, as it is.
+pub(super) fn bind_op(destination: &Path, source: &Path) -> Result<MountOp> {
     Ok(MountOp {
-        destination: text("notify socket", NOTIFY_DIRECTORY.as_bytes())?,
+        destination: text("a bind's destination", destination.as_os_str().as_bytes())?,
         what: Mounted::Bind {
-            source: text("notify socket", directory.as_os_str().as_bytes())?,
+            source: text("a bind's source", source.as_os_str().as_bytes())?,
             recursive: true,
             no_follow: false,
             copy_symlink: false,
         },
-        attributes: rootfs::mount::Attributes {
-            set: libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC,
-            clear: 0,
-        },
+        attributes: rootfs::mount::Attributes::default(),
         recursive_attributes: rootfs::mount::Attributes::default(),
         propagation: Vec::new(),
         idmap: None,
