@@ -310,7 +310,7 @@ fn refuse_if_in_use(directory: &Directory, record: &DirectoryRecord) -> Result<(
     };
     match frozen {
         true => Err(Error::new(format!(
-            "container's cgroup is unexpectedly frozen: {path}"
+            "container's cgroup unexpectedly frozen: {path}"
         ))),
         false => Ok(()),
     }

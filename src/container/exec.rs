@@ -5,7 +5,8 @@ use super::monitor::{self, Watched};
 use super::options::{ExecOptions, Globals};
 use super::status::is_alive;
 use super::{
-    Id, Record, StateDir, Status, inherited, intel_rdt, own_binary, pid_file, seccomp_agent,
+    Id, Record, StateDir, Status, exec_cgroup, inherited, intel_rdt, own_binary, pid_file,
+    seccomp_agent,
 };
 use crate::cgroup::Cgroup;
 use crate::error::{Context, Error, Result};
@@ -16,6 +17,7 @@ use crate::init::spawn::{Join, Placement, spawn};
 use crate::plan::namespaces::Namespaces;
 use crate::plan::{self, ExecPlan, Step};
 use crate::sys::clone::pidfd_open;
+use nix::errno::Errno;
 use oci::runtime::{Linux, Process, Spec};
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -56,8 +58,7 @@ fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> 
         crate::sys::credentials::become_subreaper()
             .context("become the reaper of the process's orphans")?;
     }
-    let cgroup = super::exec_cgroup::open(&record, &options.cgroups)?;
-    let created = enter(&plan, &spec, &record, &cgroup, &console)?;
+    let created = enter_cgroup(&plan, &spec, &record, options, &console)?;
     let master = console.master()?;
     monitor::prepare_terminal(master.as_ref());
     register(&created, options)?;
@@ -149,6 +150,29 @@ fn add_capabilities(process: &mut Process, names: &[String]) {
         &mut capabilities.permitted,
     ] {
         set.extend(names.iter().cloned());
+    }
+}
+
+/// Into the container's cgroup, or the one that `--cgroup` names. KERNEL: once init has moved below and given controllers
+/// to its children, as systemd does, the container's own takes no process; then to where init is. COMPAT(runc, crun)
+fn enter_cgroup<'p>(
+    plan: &'p ExecPlan,
+    spec: &Spec,
+    record: &Record,
+    options: &ExecOptions,
+    console: &Console,
+) -> Result<Created<'p>> {
+    let own = exec_cgroup::open(record, &options.cgroups)?;
+    let error = match enter(plan, spec, record, &own, console) {
+        Err(error) if error.os() == Some(Errno::EBUSY) => error,
+        other => return other,
+    };
+    match options.cgroups.is_empty() {
+        true => match exec_cgroup::of_init(record) {
+            Some(below) => enter(plan, spec, record, &below?, console),
+            None => Err(error),
+        },
+        false => Err(exec_cgroup::adding(error)),
     }
 }
 

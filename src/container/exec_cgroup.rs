@@ -2,7 +2,7 @@
 
 use super::Record;
 use crate::cgroup::{Cgroup, CgroupRecord};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 
 /// The container's cgroups, or those that `--cgroup [CONTROLLERS:]PATH` names below them.
 pub fn open(record: &Record, wishes: &[String]) -> Result<Cgroup> {
@@ -10,8 +10,32 @@ pub fn open(record: &Record, wishes: &[String]) -> Result<Cgroup> {
     wishes
         .iter()
         .try_for_each(|wish| apply(&mut cgroups, wish))?;
-    // COMPAT(runc): scripts written for it look for these words.
-    Cgroup::open(&cgroups).context("adding pid of the new process to cgroups")
+    Cgroup::open(&cgroups).map_err(adding)
+}
+
+/// COMPAT(runc): scripts written for it look for these words.
+pub fn adding(error: Error) -> Error {
+    error.context("adding pid of the new process to cgroups")
+}
+
+/// The container's cgroups with init's own in the unified hierarchy, where init has moved below the container's.
+pub fn of_init(record: &Record) -> Option<Result<Cgroup>> {
+    let listed = std::fs::read_to_string(format!("/proc/{}/cgroup", record.pid)).ok()?;
+    let mut cgroups = record.cgroup.clone();
+    let unified = cgroups
+        .directories
+        .iter_mut()
+        .find(|directory| directory.v2)?;
+    unified.path = below(&listed, &unified.path)?;
+    Some(Cgroup::open(&cgroups))
+}
+
+/// The unified path in the text of /proc/PID/cgroup, where it lies below `own`.
+fn below(listed: &str, own: &str) -> Option<String> {
+    let path = listed.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let rest = path.strip_prefix(own.trim_matches('/'))?;
+    let outside = |part: &str| part == ".." || part == ".";
+    (rest.starts_with('/') && !rest.split('/').any(outside)).then(|| path.to_owned())
 }
 
 fn apply(cgroups: &mut CgroupRecord, wish: &str) -> Result<()> {
@@ -40,5 +64,29 @@ fn apply(cgroups: &mut CgroupRecord, wish: &str) -> Result<()> {
         false => Err(Error::new(format!(
             "--cgroup {wish}: unknown controller: no hierarchy has it"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn init_is_followed_only_downwards() {
+        let found = |line: &str| below(&format!("3:pids:/x\n{line}\n"), "box/web1");
+        assert_eq!(
+            found("0::/box/web1/init.scope").as_deref(),
+            Some("box/web1/init.scope")
+        );
+        for elsewhere in [
+            "0::/box/web1",
+            "0::/box/web10/x",
+            "0::/box",
+            "0::/",
+            "0::/../box/web1/x",
+            "0::/box/web1/../../x",
+        ] {
+            assert_eq!(found(elsewhere), None, "{elsewhere}");
+        }
     }
 }

@@ -8,6 +8,7 @@ cases![
     kill_ends_a_frozen_container,
     kill_uses_the_kernels_own,
     exec_enters_a_cgroup_below,
+    exec_follows_init_below,
     exec_can_not_leave,
     statistics_are_the_kernels,
     a_runtime_inside_a_container,
@@ -88,6 +89,32 @@ fn exec_enters_a_cgroup_below(t: &Sandbox) {
         container.sh("cat /proc/self/cgroup"),
         format!("0::{}", container.bundle.cgroups_path())
     );
+}
+
+/// What systemd does in a container: init goes below and gives controllers to its children.
+fn exec_follows_init_below(t: &Sandbox) {
+    let container = t.running(t.bundle());
+    let (own, path) = (
+        directory(&container),
+        container.bundle.cgroups_path().to_owned(),
+    );
+    std::fs::create_dir(own.join("init.scope")).expect("create a cgroup");
+    let pid = container.pid().to_string();
+    std::fs::write(own.join("init.scope/cgroup.procs"), pid).expect("move init");
+    assert_eq!(
+        container.sh("cat /proc/self/cgroup"),
+        format!("0::{path}"),
+        "while it still takes processes"
+    );
+    std::fs::write(own.join("cgroup.subtree_control"), "+memory").expect("give a controller");
+    assert_eq!(
+        container.sh("cat /proc/self/cgroup"),
+        format!("0::{path}/init.scope")
+    );
+    container
+        .exec_with(&["--cgroup", "/"], &["true"])
+        .fails_with(&["adding pid", "to cgroups", "device or resource busy"]);
+    container.delete(&["--force"]).ok();
 }
 
 fn exec_can_not_leave(t: &Sandbox) {
