@@ -16,6 +16,7 @@ mod global;
 mod hook_setting;
 mod hooks;
 mod image_commit;
+mod image_space;
 mod image_tree;
 mod install;
 mod kill;
@@ -29,6 +30,7 @@ mod run_descriptors;
 mod run_image;
 mod run_image_ids;
 mod run_image_life;
+mod run_image_mounts;
 mod spec;
 mod start;
 mod state;
@@ -53,6 +55,7 @@ fn main() -> std::process::ExitCode {
             ("hooks", hooks::CASES),
             ("install", install::CASES),
             ("image_commit", image_commit::CASES),
+            ("image_space", image_space::CASES),
             ("image_tree", image_tree::CASES),
             ("kill", kill::CASES),
             ("lifecycle", lifecycle::CASES),
@@ -65,6 +68,7 @@ fn main() -> std::process::ExitCode {
             ("run_image", run_image::CASES),
             ("run_image_ids", run_image_ids::CASES),
             ("run_image_life", run_image_life::CASES),
+            ("run_image_mounts", run_image_mounts::CASES),
             ("spec", spec::CASES),
             ("start", start::CASES),
             ("state", state::CASES),

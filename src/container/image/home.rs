@@ -90,6 +90,10 @@ impl From<SnapshotError> for Error {
                 path,
                 error,
             } => Error::io(format!("{operation} {}", path.display()), error),
+            SnapshotError::Layer(layer) if layer.to_string().ends_with("ENOSPC") => {
+                Error::new(layer.to_string())
+                    .hint("the store's disk is full; `image prune` removes what nothing needs")
+            }
             _ => Error::new(error.to_string()),
         }
     }
