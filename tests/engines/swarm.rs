@@ -5,7 +5,7 @@
 use super::machine::demand_within;
 use super::support::{Sandbox, cases};
 
-cases![a_service_on_three_nodes];
+cases![a_service_on_three_nodes, an_overlay_network];
 
 const PROLOGUE: &str = r#"
 . @S/node.sh; trap cut_all_power EXIT
@@ -24,16 +24,37 @@ runs() { [ "$(running | wc -l)" = "$1" ]; }
 spares() { ! running | grep -q "$1" && runs 3; }
 state() { d service inspect web --format '{{.UpdateStatus.State}}'; }
 commands() { for name in ant bee cat; do at $name docker ps --format '{{.Command}}'; done | sort -u; }
+join() {
+  d swarm init --advertise-addr 10.77.$octet.2 >/dev/null
+  token=$(d swarm join-token -q manager)
+  for name in bee cat; do at $name docker swarm join --token $token 10.77.$octet.2:2377; done
+}
 "#;
+
+// By names instead of virtual addresses: each task answers for the service, and on its own node's port.
+fn an_overlay_network(_: &Sandbox) {
+    demand_within(
+        120,
+        PROLOGUE,
+        r#"
+        join >/dev/null
+        d network create -d overlay --attachable mesh >/dev/null
+        d service create -d -q --name web --mode global --network mesh --endpoint-mode dnsrr --no-resolve-image \
+          --publish mode=host,published=8080,target=80 $I sh -c 'echo served >/index.html; exec httpd -f -h /' >/dev/null
+        await 30 runs 3; running | cut -d' ' -f1 | sort
+        for n in 2 3 4; do await 10 busybox wget -qO- http://10.77.$octet.$n:8080/; busybox wget -qO- http://10.77.$octet.$n:8080/; done
+        for name in ant cat; do at $name docker run --rm --network mesh $I sh -c 'nslookup web 2>/dev/null | grep -c ^Address.*10.0; for i in 1 2 3; do wget -qO- http://web/; done | sort -u'; done
+        "#,
+        "ant\nbee\ncat\nserved\nserved\nserved\n3\nserved\n3\nserved",
+    );
+}
 
 fn a_service_on_three_nodes(_: &Sandbox) {
     demand_within(
         180,
         PROLOGUE,
         r#"
-        d swarm init --advertise-addr 10.77.$octet.2 >/dev/null
-        token=$(d swarm join-token -q manager)
-        for name in bee cat; do at $name docker swarm join --token $token 10.77.$octet.2:2377; done
+        join
         d service create -d -q --name web --replicas 3 --stop-grace-period 0s --no-resolve-image \
           --restart-delay 0s --update-delay 0s --update-monitor 1s --rollback-monitor 1s $I sleep 1000 >/dev/null
         await 30 runs 3; running | cut -d' ' -f1 | sort
