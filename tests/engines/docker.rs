@@ -40,6 +40,8 @@ cases![
     mount_of_a_directory_on_a_file,
     names,
     health,
+    failing_health,
+    attach,
     restart,
     private_cgroup_namespace,
     standard_input,
@@ -304,6 +306,20 @@ fn health(_: &Sandbox) {
     prints(
         "detach --health-cmd true --health-interval 1s bb sleep 1000; for i in $(seq 80); do [ $(show '{{.State.Health.Status}}') = healthy ] && break; sleep 0.1; done; show '{{.State.Health.Status}}'",
         "healthy",
+    );
+}
+
+fn failing_health(_: &Sandbox) {
+    prints(
+        "detach --health-cmd 'test -e /well' --health-interval 1s --health-retries 1 bb sleep 1000; become() { for i in $(seq 80); do [ $(show '{{.State.Health.Status}}') = $1 ] && break; sleep 0.1; done; show '{{.State.Health.Status}}'; }; become unhealthy; docker exec @N touch /well; become healthy",
+        "unhealthy\nhealthy",
+    );
+}
+
+fn attach(_: &Sandbox) {
+    prints(
+        "detach -i bb sh -c 'read line; echo got $line; exit 3'; (echo word; sleep 1) | docker attach @N; show '{{.State.ExitCode}}'",
+        "got word\n3",
     );
 }
 

@@ -3,7 +3,21 @@
 use super::machine::demand;
 use super::support::{Sandbox, cases};
 
-cases![run, exec, keep_id, id_map, volume, pod, privileged, slirp];
+cases![
+    run,
+    exec,
+    keep_id,
+    id_map,
+    volume,
+    pod,
+    privileged,
+    slirp,
+    logs_stop_and_restart,
+    health_and_secret,
+    kube,
+    build,
+    copy_and_attach,
+];
 
 /// The user's home is only reachable by the user, so the script goes through a file that the user owns.
 const PROLOGUE: &str = "H=/run/user/4321/@N; mkdir -p $H; chown sailor:sailor $H; cat >$H/containers.conf <<END
@@ -81,5 +95,40 @@ fn slirp(_: &Sandbox) {
     prints(
         "p run --rm --network slirp4netns $I ls /sys/class/net",
         "lo\ntap0",
+    );
+}
+
+fn logs_stop_and_restart(_: &Sandbox) {
+    prints(
+        "p run -d --name d --network none $I sh -c 'echo out; trap \"exit 4\" TERM; while true; do sleep 0.1; done' >/dev/null; sleep 1; p logs d; p stop d >/dev/null; p inspect -f '{{.State.ExitCode}}' d; p restart -t 0 d >/dev/null; p kill d >/dev/null; p wait d",
+        "out\n4\n137",
+    );
+}
+
+fn health_and_secret(_: &Sandbox) {
+    prints(
+        "echo s3 | p secret create s - >/dev/null; p run -d --name d --network none --secret s --health-cmd 'test -e /run/secrets/s' $I >/dev/null 2>&1; p healthcheck run d; echo $?; p exec d cat /run/secrets/s",
+        "0\ns3",
+    );
+}
+
+fn kube(_: &Sandbox) {
+    prints(
+        "printf 'apiVersion: v1\\nkind: Pod\\nmetadata: {name: k}\\nspec:\\n  hostNetwork: true\\n  containers:\\n  - name: c\\n    image: localhost/bb\\n    command: [sleep, \"100\"]\\n    imagePullPolicy: Never\\n' >k.yaml; p play kube k.yaml >/dev/null 2>&1; p ps --format '{{.Status}}' | grep -c ^Up; p play kube --down k.yaml >/dev/null 2>&1; echo $?",
+        "2\n0",
+    );
+}
+
+fn build(_: &Sandbox) {
+    prints(
+        "mkdir b; printf 'FROM localhost/bb\\nRUN id -u >/b\\nUSER web\\nCMD [\"sh\", \"-c\", \"cat /b; id -u\"]\\n' >b/Dockerfile; p build -q --network none --isolation oci -t bld b >/dev/null; run localhost/bld",
+        "0\n1000",
+    );
+}
+
+fn copy_and_attach(_: &Sandbox) {
+    prints(
+        "p run -d --name d --network none $I sh -c 'sleep 2; echo late' >/dev/null; p cp d:/etc/plain x; cat x; p attach d",
+        "plain\nlate",
     );
 }
