@@ -24,6 +24,7 @@ cases![
     secret,
     attach,
     kube,
+    systemd,
     build,
     buildah_run,
 ];
@@ -184,6 +185,15 @@ fn kube(_: &Sandbox) {
     prints(
         "printf 'apiVersion: v1\\nkind: Pod\\nmetadata: {name: @Nk}\\nspec:\\n  containers:\\n  - name: c\\n    image: localhost/bb\\n    command: [sleep, \"100\"]\\n    imagePullPolicy: Never\\n' >$D/k.yaml; p play kube $D/k.yaml >/dev/null 2>&1; p ps --format '{{.Names}} {{.Status}}' | grep -c ' Up'; p play kube --down $D/k.yaml >/dev/null 2>&1; echo $?",
         "2\n0",
+    );
+}
+
+// The image is the scenarios'.
+fn systemd(_: &Sandbox) {
+    super::scenarios::need_images();
+    prints(
+        "p import -c 'CMD [\"/sbin/init\"]' -c 'STOPSIGNAL SIGRTMIN+3' $(@S/scenarios/system-image) sd >/dev/null 2>&1; p run -d -t --name @N --systemd always --network none localhost/sd >/dev/null; for i in $(seq 100); do p exec @N systemctl is-system-running 2>/dev/null | grep running && break; sleep 0.2; done; p exec @N systemctl is-active cron; p stop @N >/dev/null; p inspect -f '{{.State.Status}}' @N",
+        "running\nactive\nexited",
     );
 }
 

@@ -39,11 +39,16 @@ fn make_images() -> Result<(), String> {
     Ok(())
 }
 
-#[track_caller]
-fn passes(script: &str) {
+/// Waits for the images, or ends the case.
+pub fn need_images() {
     if let Err(reason) = IMAGES.get_or_init(make_images) {
         skip(format!("no images of Debian: {reason}"));
     }
+}
+
+#[track_caller]
+fn passes(script: &str) {
+    need_images();
     let said = transcript(240, &format!("TMPDIR=@W/state @S/scenarios/{script}"));
     assert_eq!(said.lines().last(), Some("passed"), "{script}:\n{said}");
     let reports = said.lines().filter_map(|line| line.strip_prefix("= "));

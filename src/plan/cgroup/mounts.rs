@@ -1,6 +1,6 @@
 //! The mount of type `cgroup` in a container: what it comes to depends on the host's hierarchies.
 //!
-//! v2 is one mount. v1 is a tmpfs with a mount for each hierarchy in it, and links for controllers that share one. With a
+//! v2 is one mount. v1 is a tmpfs with a mount for each v1 hierarchy in it, and links for controllers that share one. With a
 //! cgroup namespace the kernel shows the container's part by itself; without, its directory is bound instead.
 
 use super::{CgroupPlan, own_cgroup};
@@ -33,16 +33,12 @@ pub fn cgroup_mounts(
         CgroupLayout::V2 {
             mount: host_mount, ..
         } => Ok(vec![Step::Mount(scene.v2(host_mount)?)]),
-        CgroupLayout::V1 {
-            hierarchies,
-            unified,
-        } => {
+        // COMPAT(runc): without the v2 hierarchy of a hybrid host, which has no controllers. A systemd that saw it in the
+        // container would take it for the one to work with, and fails: there is no writable mount of it.
+        CgroupLayout::V1 { hierarchies, .. } => {
             let mut steps = vec![Step::Mount(scene.tmpfs())];
             for hierarchy in hierarchies {
                 scene.v1(hierarchy, &mut steps)?;
-            }
-            if let Some(unified) = unified {
-                steps.push(Step::Mount(scene.unified_of_hybrid(unified)?));
             }
             Ok(steps)
         }
@@ -73,15 +69,6 @@ impl Scene<'_> {
         }
         mount.fallback_bind = Some(text(&self.container_directory(host_mount, ""))?);
         Ok(mount)
-    }
-
-    fn unified_of_hybrid(&self, host_mount: &Path) -> Result<MountOp> {
-        let destination = self.below(&base_name(host_mount))?;
-        let source = text(&self.container_directory(host_mount, ""))?;
-        match self.new_cgroup_namespace {
-            true => Ok(self.file_system(destination, c"cgroup2", Vec::new(), source)),
-            false => Ok(self.bind(destination, source, false)),
-        }
     }
 
     fn v1(&self, hierarchy: &Hierarchy, steps: &mut Vec<Step>) -> Result<()> {
