@@ -8,6 +8,7 @@ use crate::support::{Container, ImageMaker, Sandbox, Value, cases, json};
 
 cases![
     runs_the_images_command,
+    asks_where_registries_conf_says,
     runs_from_the_store_without_the_source,
     shows_the_layers_as_one_tree,
     writes_to_a_copy_of_its_own,
@@ -71,6 +72,30 @@ fn runs_the_images_command(t: &Sandbox) {
     )
     .output();
     assert_eq!(code.code(), 7);
+}
+
+fn asks_where_registries_conf_says(t: &Sandbox) {
+    let image = ImageMaker::busybox(t).write();
+    command(t, &["image", "import", &image, "quay.io/me/box:1", "-q"])
+        .output()
+        .ok();
+    let conf = t.path.join("registries.conf");
+    let with = |text: &str, name: &str| {
+        fs::write(&conf, text).expect("write");
+        let id = t.new_id();
+        run(t, &["--image", name, "--name", &id, "--", "true"])
+            .env("CONTAINERS_REGISTRIES_CONF", &conf)
+            .output()
+    };
+    let blocked = "[[registry]]\nprefix = \"quay.io\"\nblocked = true\n";
+    with(blocked, "quay.io/me/other:1").refused_with(&["blocks quay.io"]);
+    with("[[registry]]\nlocation = nonsense\n", "quay.io/me/other:1")
+        .refused_with(&["registries.conf", "line 2"]);
+    let mirror = "[[registry]]\nlocation = \"quay.io\"\n[[registry.mirror]]\nlocation = \"127.0.0.1:1/copy\"\n";
+    let output = with(mirror, "quay.io/me/other:1").fails();
+    assert!(output.stderr.contains("quay.io"), "{output}");
+    // What is in the store needs no registry.
+    with(blocked, "quay.io/me/box:1").ok();
 }
 
 fn runs_from_the_store_without_the_source(t: &Sandbox) {

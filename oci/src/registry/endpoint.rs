@@ -1,5 +1,6 @@
 //! Which hosts to ask for an image, and under which scheme.
 
+use super::RegistriesConf;
 use crate::error::{Error, Kind, Result};
 use crate::reference::Reference;
 use std::net::IpAddr;
@@ -11,12 +12,40 @@ const DOCKER_HUB_API: &str = "registry-1.docker.io";
 /// A registry that has the images of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
-    /// The registry whose images it has, such as `docker.io`.
+    /// The registry whose images it has, such as `docker.io`, or a part of it, `docker.io/library`.
     pub of: String,
     /// `HOST[:PORT][/PREFIX]`.
     pub location: String,
     /// It only speaks plain HTTP.
     pub plain_http: bool,
+}
+
+impl Mirror {
+    /// The repository there; nothing when this mirror has other images. `whole` is `REGISTRY/PATH`.
+    fn endpoint(&self, whole: &str) -> Option<Endpoint> {
+        let rest = match self.of.starts_with("*.") {
+            true => whole.split_once('/').map(|(_, path)| path),
+            false => whole.strip_prefix(&self.of).and_then(|rest| match rest {
+                "" => Some(""),
+                rest => rest.strip_prefix('/'),
+            }),
+        }?;
+        let (host, prefix) = self
+            .location
+            .split_once('/')
+            .unwrap_or((&self.location, ""));
+        let slash = if prefix.is_empty() || rest.is_empty() {
+            ""
+        } else {
+            "/"
+        };
+        Some(Endpoint {
+            host: host.to_owned(),
+            repository: format!("{prefix}{slash}{rest}"),
+            account: host.to_owned(),
+            plain_http: self.plain_http,
+        })
+    }
 }
 
 impl FromStr for Mirror {
@@ -59,24 +88,18 @@ pub(super) struct Endpoint {
 }
 
 /// The mirrors in their order, then the registry itself.
-pub(super) fn endpoints(reference: &Reference, mirrors: &[Mirror]) -> Vec<Endpoint> {
+pub(super) fn endpoints(
+    reference: &Reference,
+    mirrors: &[Mirror],
+    conf: &RegistriesConf,
+) -> Result<Vec<Endpoint>> {
     let registry = reference.registry();
+    let whole = format!("{registry}/{}", reference.repository());
+    let configured = conf.places(&whole)?;
     let mirrored = mirrors
         .iter()
-        .filter(|mirror| mirror.of == registry)
-        .map(|mirror| {
-            let (host, prefix) = mirror
-                .location
-                .split_once('/')
-                .unwrap_or((&mirror.location, ""));
-            let slash = if prefix.is_empty() { "" } else { "/" };
-            Endpoint {
-                host: host.to_owned(),
-                repository: format!("{prefix}{slash}{}", reference.repository()),
-                account: host.to_owned(),
-                plain_http: mirror.plain_http,
-            }
-        });
+        .chain(&configured)
+        .filter_map(|mirror| mirror.endpoint(&whole));
     let itself = Endpoint {
         host: match registry {
             "docker.io" => DOCKER_HUB_API.to_owned(),
@@ -86,7 +109,7 @@ pub(super) fn endpoints(reference: &Reference, mirrors: &[Mirror]) -> Vec<Endpoi
         account: registry.to_owned(),
         plain_http: false,
     };
-    mirrored.chain([itself]).collect()
+    Ok(mirrored.chain([itself]).collect())
 }
 
 /// Whether a `HOST[:PORT]` is this machine.
@@ -126,7 +149,9 @@ mod tests {
         let mirrors = ["https://cache.example/hub", "quay.io=http://127.0.0.1:5000"];
         let mirrors: Vec<Mirror> = mirrors.iter().map(|m| m.parse().expect("parses")).collect();
         let hosts = |name: &str| -> Vec<String> {
-            endpoints(&parse(name).expect("parses"), &mirrors)
+            let conf = RegistriesConf::default();
+            endpoints(&parse(name).expect("parses"), &mirrors, &conf)
+                .expect("none is blocked")
                 .iter()
                 .map(|e| format!("{}/{}", e.host, e.repository))
                 .collect()

@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod conf;
 mod credentials;
 mod dns;
 mod endpoint;
@@ -14,6 +15,7 @@ mod pin;
 mod resolver;
 mod tls;
 
+pub use conf::RegistriesConf;
 pub use credentials::{Credential, Credentials, HelperAnswer};
 pub use endpoint::Mirror;
 
@@ -44,6 +46,8 @@ pub struct Options {
     pub credentials: Credentials,
     /// Other places to look first.
     pub mirrors: Vec<Mirror>,
+    /// What `registries.conf` says; asked behind `mirrors`.
+    pub conf: RegistriesConf,
     /// Plain HTTP and unverified certificates are good enough, for every host (`--tls-verify=false`).
     pub insecure: bool,
     /// Directories with a directory `HOST[:PORT]` of certificates each.
@@ -63,6 +67,7 @@ impl Default for Options {
         Options {
             credentials: Credentials::default(),
             mirrors: Vec::new(),
+            conf: RegistriesConf::default(),
             insecure: false,
             certificate_dirs: ["/etc/containers/certs.d", "/etc/docker/certs.d"]
                 .map(PathBuf::from)
@@ -79,7 +84,8 @@ impl Default for Options {
 pub struct Registry<'a> {
     reference: Reference,
     client: Client<'a>,
-    endpoints: Vec<Endpoint>,
+    /// An error where no host may be asked.
+    endpoints: Result<Vec<Endpoint>>,
     /// Which endpoint had the image.
     chosen: AtomicUsize,
 }
@@ -109,7 +115,7 @@ impl<'a> Registry<'a> {
         progress: &'a dyn Progress,
     ) -> Registry<'a> {
         Registry {
-            endpoints: endpoint::endpoints(reference, &options.mirrors),
+            endpoints: endpoint::endpoints(reference, &options.mirrors, &options.conf),
             reference: reference.clone(),
             client: Client::new(options, progress),
             chosen: AtomicUsize::new(0),
@@ -118,11 +124,12 @@ impl<'a> Registry<'a> {
 
     /// Asks every endpoint in turn, beginning with the one that had the image.
     fn on_endpoints<T>(&self, mut ask: impl FnMut(&Endpoint) -> Result<T>) -> Result<T> {
+        let endpoints = self.endpoints.as_ref().map_err(Error::clone)?;
         let first = self.chosen.load(Ordering::Relaxed);
-        let count = self.endpoints.len();
+        let count = endpoints.len();
         let mut last = None;
         for index in (first..count).chain(0..first) {
-            let endpoint = &self.endpoints[index];
+            let endpoint = &endpoints[index];
             match ask(endpoint) {
                 Ok(answer) => {
                     self.chosen.store(index, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 //! Nothing of it is built or opened unless the word `image` was said.
 
 mod commit;
+mod conf;
 mod credential;
 mod export;
 mod import;

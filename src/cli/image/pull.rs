@@ -120,6 +120,7 @@ pub(in crate::cli) fn registry_options(matches: &ArgMatches) -> Result<Options> 
     if let Some(given) = text(matches, "creds")? {
         options.credentials.given = Some(Credential::parse(&given).map_err(explain)?);
     }
+    options.conf = super::conf::registries_conf()?;
     for mirror in texts(matches, "mirror")? {
         options.mirrors.push(mirror.parse().map_err(explain)?);
     }

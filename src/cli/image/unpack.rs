@@ -49,7 +49,7 @@ pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
 /// The image, in the store and unpacked.
 pub(super) fn fetched(home: &Home, matches: &ArgMatches) -> Result<Fetched> {
     let options = FetchOptions {
-        registry: registry_options(matches)?,
+        registry: Some(&|| registry_options(matches)),
         transfer: transfer_options(matches)?,
         ..FetchOptions::default()
     };

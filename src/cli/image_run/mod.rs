@@ -114,7 +114,7 @@ fn base(matches: &ArgMatches, home: &Home) -> Result<Base> {
         (Some(reference), None) => {
             let options = FetchOptions {
                 pull: pull(matches)?,
-                registry: registry_options(matches)?,
+                registry: Some(&|| registry_options(matches)),
                 transfer: transfer_options(matches)?,
                 ..FetchOptions::default()
             };

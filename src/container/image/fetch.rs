@@ -29,12 +29,12 @@ pub enum Pull {
 }
 
 /// How an image is brought in.
-#[derive(Debug, Clone, Default)]
-pub struct FetchOptions {
+#[derive(Clone, Default)]
+pub struct FetchOptions<'o> {
     /// When a registry is asked.
     pub pull: Pull,
-    /// How registries are spoken to.
-    pub registry: registry::Options,
+    /// How registries are spoken to: asked when one is, which reads files that nobody else needs.
+    pub registry: Option<&'o dyn Fn() -> Result<registry::Options>>,
     /// Which image, how many layers at once.
     pub transfer: transfer::Options,
     /// How layers are unpacked.
@@ -60,7 +60,7 @@ pub struct Fetched {
 pub fn fetch(
     home: &Home,
     reference: &str,
-    options: &FetchOptions,
+    options: &FetchOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<Fetched> {
     let location: Location = reference.parse()?;
@@ -99,7 +99,7 @@ pub fn fetch(
 
 struct Fetching<'f> {
     home: &'f Home,
-    options: &'f FetchOptions,
+    options: &'f FetchOptions<'f>,
     progress: &'f dyn Progress,
     hold: Hold,
 }
@@ -118,7 +118,11 @@ impl Fetching<'_> {
             Some(wanted) => wanted.clone(),
             None => reference::parse(name)?,
         };
-        let registry = Registry::new(&wanted, &self.options.registry, self.progress);
+        let options = self
+            .options
+            .registry
+            .map_or_else(|| Ok(Default::default()), |ask| ask())?;
+        let registry = Registry::new(&wanted, &options, self.progress);
         let stored_as = reference::store_name(&wanted);
         self.bring(&registry, &stored_as)
             .context(format_args!("pull {wanted}"))
