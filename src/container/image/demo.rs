@@ -22,11 +22,14 @@ pub const INSIDE: &str = "--inside";
 const CHANGED: &str = "etc/greeting";
 const DELETED: &str = "etc/secret";
 
+/// What puts a layer's files into its tree.
+type Fill = fn(&Path) -> io::Result<()>;
+
 /// Writes the image as an OCI layout, using `scratch` for its trees. Gives its size in bytes.
 pub fn write_image(layout: &Path, scratch: &Path) -> Result<u64> {
     let store = Store::open(layout)?;
     let mut author = Author::new(&store)?;
-    let layers: [(&str, fn(&Path) -> io::Result<()>); 3] = [
+    let layers: [(&str, Fill); 3] = [
         ("the program", first_layer),
         ("a changed file", second_layer),
         ("a deleted file", third_layer),
