@@ -6,7 +6,7 @@ use crate::error::{Context, Error, Result};
 use crate::init::parent::Running;
 use crate::sys::clone::{Fork, ForkFlags, fork_then};
 use crate::sys::process::{self, TextArray};
-use crate::sys::{open, signal, tty};
+use crate::sys::{entry, open, signal, tty};
 use nix::errno::Errno;
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Write;
@@ -22,7 +22,7 @@ const NOT_FOUND: i32 = 127;
 
 /// Whether this process was started as one.
 pub fn is_meant() -> bool {
-    std::env::args_os().next().is_some_and(|word| word == PATH)
+    entry::own_name().is_some_and(|word| word.to_bytes() == PATH.as_bytes())
 }
 
 /// Runs the program and gives its exit code.

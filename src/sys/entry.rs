@@ -104,6 +104,16 @@ fn ignore_broken_pipes() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
+/// The word that we were called by. Not `std::env::args_os`: musl's start-up doesn't tell it, and it reads what isn't there.
+pub fn own_name() -> Option<&'static CStr> {
+    let [words, _] = vectors()?;
+    // SAFETY: the kernel hands over at least a null, and every word before it has its NUL and lives as long as we do.
+    unsafe {
+        let first = *words;
+        (!first.is_null()).then(|| CStr::from_ptr(first))
+    }
+}
+
 /// Our words and our environment, as execve(2) takes them; `None` where this is not the program but a test of it.
 pub(super) fn vectors() -> Option<[*const *const c_char; 2]> {
     unsafe extern "C" {
