@@ -133,7 +133,7 @@ fn run_leaves_nothing(t: &Sandbox) {
     )
     .output()
     .ok();
-    assert_eq!(t.state_entries(), [id.clone()]);
+    assert_eq!(t.state_entries(), std::slice::from_ref(&id));
     t.runtime(&["delete", &id]).output().ok();
     nothing_is_left(t);
 }

@@ -49,7 +49,7 @@ pub fn need_images() {
 #[track_caller]
 fn passes(script: &str) {
     need_images();
-    let said = transcript(240, &format!("TMPDIR=@W/state @S/scenarios/{script}"));
+    let said = transcript(400, &format!("TMPDIR=@W/state @S/scenarios/{script}"));
     assert_eq!(said.lines().last(), Some("passed"), "{script}:\n{said}");
     let reports = said.lines().filter_map(|line| line.strip_prefix("= "));
     reports.for_each(|report| println!("     {report}"));
