@@ -9,6 +9,8 @@ cases![
     terminal,
     life,
     exec_errors,
+    exec_on_a_terminal,
+    signals,
     pause,
     metrics,
     events,
@@ -66,6 +68,20 @@ fn exec_errors(_: &Sandbox) {
     prints(
         "detach; ctr task exec --exec-id a @N nope; ctr task exec --exec-id b @N /etc/plain; ctr task exec --exec-id c --cwd /not/there @N pwd; gone",
         "~exec: \"nope\": executable file not found in $PATH\n~exec /etc/plain: permission denied\n~no such file or directory",
+    );
+}
+
+fn exec_on_a_terminal(_: &Sandbox) {
+    prints(
+        "detach; script -qec \"ctr task exec -t --exec-id e @N sh -c 'sleep 0.5; tty'\" /dev/null < <(sleep 9); gone",
+        "~/dev/pts/0",
+    );
+}
+
+fn signals(_: &Sandbox) {
+    prints(
+        "run -d $I @N sh -c 'trap \"echo one >/one\" USR1; trap \"exit 4\" TERM; while true; do sleep 0.1; done'; sleep 0.5; ctr task kill -s USR1 @N; sleep 0.5; ctr task exec --exec-id e @N cat /one; ctr task kill @N; sleep 1; status; ctr task rm @N 2>&1 | grep -o 'exit code 4'; ctr container rm @N",
+        "one\nSTOPPED\nexit code 4",
     );
 }
 
