@@ -3,7 +3,7 @@
 use super::kill::{Whom, kill};
 use super::options::Globals;
 use super::signal::Signal;
-use super::{Id, Record, StateDir, Status, hooks, image, intel_rdt};
+use super::{Id, Record, StateDir, Status, hooks, host_mounts, image, intel_rdt};
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
 use crate::plan::{HookOp, HookPlan};
@@ -88,6 +88,9 @@ pub fn remove_and_tell(dir: StateDir, record: &Record, hooks: &[HookOp]) -> Resu
     if !cgroup::destroy_empty(&record.cgroup)? {
         super::kill::end_all(record)?;
         cgroup::destroy(&record.cgroup)?;
+    }
+    if let Some(mounts) = &record.host_mounts {
+        host_mounts::unmount(mounts)?;
     }
     if let Some(rdt) = &record.intel_rdt {
         intel_rdt::remove(rdt)?;

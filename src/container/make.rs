@@ -6,6 +6,7 @@
 use super::companion::HostSide;
 use super::console::Console;
 use super::hooks::HookOutput;
+use super::host_mounts::{self, HostMounts};
 use super::image::{self, ImageRecord, Staged};
 use super::intel_rdt::{self, RdtRecord};
 use super::options::{CreateOptions, Globals};
@@ -78,6 +79,7 @@ struct Undo {
     pid_file: Option<PathBuf>,
     intel_rdt: Option<RdtRecord>,
     image: Option<ImageRecord>,
+    host_mounts: Option<HostMounts>,
     /// Hooks to run when all is undone, and what the container was: set once any hook may have run.
     poststop: Option<(Vec<HookOp>, Record)>,
 }
@@ -85,6 +87,12 @@ struct Undo {
 impl Undo {
     fn leave_group(&self) -> Result<()> {
         self.intel_rdt.as_ref().map_or(Ok(()), intel_rdt::remove)
+    }
+
+    fn leave_mounts(&self) -> Result<()> {
+        self.host_mounts
+            .as_ref()
+            .map_or(Ok(()), host_mounts::unmount)
     }
 
     fn leave_image(&self) -> Result<()> {
@@ -103,6 +111,7 @@ impl Drop for Undo {
             let _ = std::fs::remove_file(file);
         }
         let left = cgroup::destroy(&self.cgroup)
+            .and_then(|()| self.leave_mounts())
             .and_then(|()| self.leave_group())
             .and_then(|()| self.leave_image());
         if left.is_ok() {
@@ -165,8 +174,9 @@ impl<'o> Making<'o> {
     /// Makes the container up to an init that has done everything but become its program.
     pub fn run(&self, console: &Console, then: AfterCreated) -> Result<(Made, Created<'_>)> {
         let rdt = self.survey_group()?;
+        let host_mounts = host_mounts::survey(&self.plan)?;
         let dir = self.take_id()?;
-        let mut made = self.note(dir, rdt)?;
+        let mut made = self.note(dir, rdt, host_mounts)?;
         if let Some(staged) = &self.staged {
             staged.make()?;
             fault::point("snapshot")?;
@@ -256,7 +266,12 @@ impl<'o> Making<'o> {
     }
 
     /// Takes the id and writes down where the groups will be: the next command can undo what a SIGKILL interrupts.
-    fn note(&self, dir: StateDir, intel_rdt: Option<RdtRecord>) -> Result<Made> {
+    fn note(
+        &self,
+        dir: StateDir,
+        intel_rdt: Option<RdtRecord>,
+        host_mounts: Option<HostMounts>,
+    ) -> Result<Made> {
         let undo = Undo {
             armed: true,
             directory: dir.path().to_owned(),
@@ -264,6 +279,7 @@ impl<'o> Making<'o> {
             intel_rdt,
             pid_file: None,
             image: self.staged.as_ref().map(|staged| staged.record.clone()),
+            host_mounts,
             poststop: None,
         };
         let record = Record {
@@ -278,6 +294,7 @@ impl<'o> Making<'o> {
             cgroup: undo.cgroup.clone(),
             intel_rdt: undo.intel_rdt.clone(),
             image: undo.image.clone(),
+            host_mounts: undo.host_mounts.clone(),
             ..Record::default()
         };
         let made = Made {

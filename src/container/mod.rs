@@ -12,6 +12,7 @@ pub mod exec;
 mod exec_cgroup;
 pub mod front;
 mod hooks;
+mod host_mounts;
 pub mod id;
 mod idmap;
 pub mod image;

@@ -4,6 +4,7 @@
 //! are read without the lock; whoever changes a container holds it. What is read is not trusted to be well formed.
 
 use super::Id;
+use super::host_mounts::HostMounts;
 use super::image::ImageRecord;
 use super::intel_rdt::RdtRecord;
 use crate::cgroup::CgroupRecord;
@@ -62,6 +63,9 @@ pub struct Record {
     /// Its group of Intel's resource control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intel_rdt: Option<RdtRecord>,
+    /// Its mounts, where they are in our mount namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_mounts: Option<HostMounts>,
     /// The image that it was made from, and its own directory there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageRecord>,

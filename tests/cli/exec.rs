@@ -503,25 +503,17 @@ fn drops_the_callers_affinity(t: &Sandbox) {
         crate::support::skip("one CPU shows nothing");
     }
     let container = t.running(t.bundle());
-    let program = crate::support::runtime::path();
-    if crate::support::runtime::name() == "crun" {
-        crate::support::skip("this case starts the runtime itself");
-    }
-    let (program, root) = (program.to_string_lossy(), t.root());
-    let words = [
-        "taskset",
-        "-c",
-        "0",
-        &program,
-        "--root",
-        &root.to_string_lossy(),
+    let command = [
         "exec",
         &container.id,
         "grep",
         "Cpus_allowed_list",
         "/proc/self/status",
     ];
-    let seen = t.program(&words).output().text();
+    let seen = t
+        .runtime_through(&["taskset", "-c", "0"], &command)
+        .output()
+        .text();
     let init = container.sh("grep Cpus_allowed_list /proc/1/status");
     assert_eq!(seen, init);
 }

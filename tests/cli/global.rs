@@ -1,8 +1,10 @@
 //! Options before the subcommand, logs, and commands that aren't ones.
 
 use std::fs;
+use std::path::Path;
 
-use crate::support::{Sandbox, Value, cases, sandbox};
+use crate::support::runtime::Invocation;
+use crate::support::{Bundle, Sandbox, Value, cases, sandbox};
 
 cases![
     prints_its_version,
@@ -115,6 +117,29 @@ fn logs_text_in_logrus_form(t: &Sandbox) {
     );
 }
 
+/// `run` of the bundle in the foreground with a log in JSON.
+fn run_with_json_log(t: &Sandbox, bundle: &Bundle, log: &Path, id: &str) -> Invocation {
+    let (root, path, log) = (
+        t.root(),
+        bundle.path.to_string_lossy(),
+        log.to_string_lossy(),
+    );
+    let root = root.to_string_lossy();
+    let words = [
+        "--root",
+        &*root,
+        "--log",
+        &*log,
+        "--log-format",
+        "json",
+        "run",
+        "-b",
+        &*path,
+        id,
+    ];
+    t.runtime_without_root(&words)
+}
+
 fn logs_warnings_before_the_program_has_ended(t: &Sandbox) {
     let log = t.new_path("log");
     let bundle = t.bundle().idle().push(
@@ -122,25 +147,8 @@ fn logs_warnings_before_the_program_has_ended(t: &Sandbox) {
         serde_json::json!("CAP_NONSENSE"),
     );
     bundle.write();
-    let (root, path, log_path) = (
-        t.root(),
-        bundle.path.to_string_lossy(),
-        log.to_string_lossy(),
-    );
     let id = t.new_id();
-    let words = [
-        "--root",
-        &root.to_string_lossy(),
-        "--log",
-        &log_path,
-        "--log-format",
-        "json",
-        "run",
-        "-b",
-        &path,
-        &id,
-    ];
-    let running = t.runtime_without_root(&words).spawn();
+    let running = run_with_json_log(t, &bundle, &log, &id).spawn();
     sandbox::wait_for("the warning", || {
         fs::read_to_string(&log).is_ok_and(|text| text.contains("CAP_NONSENSE"))
     });
@@ -152,24 +160,9 @@ fn logs_nothing_on_success(t: &Sandbox) {
     let log = t.new_path("log");
     let bundle = t.bundle().args(&["/bin/true"]);
     bundle.write();
-    let (root, log_path, path) = (
-        t.root(),
-        log.to_string_lossy(),
-        bundle.path.to_string_lossy(),
-    );
-    let arguments = [
-        "--root",
-        &root.to_string_lossy(),
-        "--log",
-        &log_path,
-        "--log-format",
-        "json",
-        "run",
-        "-b",
-        &path,
-        &t.new_id(),
-    ];
-    t.runtime_without_root(&arguments).output().silent();
+    run_with_json_log(t, &bundle, &log, &t.new_id())
+        .output()
+        .silent();
     assert_eq!(fs::read_to_string(&log).unwrap_or_default(), "");
 }
 

@@ -107,23 +107,7 @@ fn umask_of_the_caller_is_ignored(t: &Sandbox) {
         .push("/linux/devices", device)
         .shell("stat -c %a /dev/mine /dev/null");
     bundle.write();
-    let (root, program) = (t.root(), crate::support::runtime::path());
-    if crate::support::runtime::name() == "crun" {
-        crate::support::skip("this case starts the runtime itself");
-    }
-    let words = [
-        "sh",
-        "-c",
-        "umask 077; exec \"$0\" \"$@\"",
-        &program.to_string_lossy(),
-        "--root",
-        &root.to_string_lossy(),
-        "run",
-        "-b",
-        &bundle.path.to_string_lossy(),
-        &t.new_id(),
-    ];
-    let output = t.program(&words).output();
+    let output = t.run_through(&["sh", "-c", "umask 077; exec \"$0\" \"$@\""], &bundle);
     assert_eq!(output.text(), "666\n666");
 }
 

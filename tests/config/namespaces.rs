@@ -1,9 +1,12 @@
 //! `linux.namespaces`: each kind new, by path, and the host's.
 
 use crate::support::idle_process::IdleProcess;
-use crate::support::{Bundle, Sandbox, cases, host, json};
+use crate::support::{Bundle, Sandbox, cases, host, json, sandbox};
+use nix::mount::MsFlags;
 
 cases![
+    a_shared_mount_namespace_is_left_as_it_was,
+    what_would_change_the_hosts_mounts_is_refused,
     new_ones,
     the_hosts,
     by_path,
@@ -183,4 +186,58 @@ fn none_but_mount(t: &Sandbox) {
         .without("/hostname")
         .without_mount("/dev/mqueue");
     assert_eq!(t.sh(bundle, "echo fine"), "fine");
+}
+
+fn shares_mounts(t: &Sandbox) -> Bundle {
+    t.bundle()
+        .writable()
+        .without_namespace("mount")
+        .set("/linux/maskedPaths", json!([]))
+        .set("/linux/readonlyPaths", json!([]))
+}
+
+/// Lines of the host's mount table below a bundle.
+fn mounted_below(bundle: &Bundle) -> Vec<String> {
+    let root = bundle.rootfs().to_string_lossy().into_owned();
+    let mut lines = host::mount_lines();
+    lines.retain(|line| line.contains(&root));
+    lines
+}
+
+fn a_shared_mount_namespace_is_left_as_it_was(t: &Sandbox) {
+    // What was there before stays.
+    let bundle = shares_mounts(t);
+    let place = bundle.rootfs().join("mnt");
+    let _before = sandbox::HostMount::tmpfs_at(&place.to_string_lossy(), MsFlags::empty());
+    let before = mounted_below(&bundle);
+    let script = "test -d /proc/self && test -c /dev/null && readlink /proc/self/ns/mnt";
+    let output = t.run(&bundle.clone().shell(script)).ok();
+    assert_eq!(output.stdout.trim_end(), host::namespace("self", "mnt"));
+    assert_eq!(mounted_below(&bundle), before, "after run");
+    let container = t.create(&bundle.clone().idle());
+    assert!(mounted_below(&bundle).len() > before.len());
+    container.start().ok();
+    container.exec("test -d /proc/self").ok();
+    container.delete(&["--force"]).ok();
+    assert_eq!(mounted_below(&bundle), before, "after delete");
+    let broken = bundle.clone().mount("/x", "nofs", "nofs", &[]);
+    t.try_create(&broken.idle(), &[]).fails_with(&["nofs"]);
+    assert_eq!(mounted_below(&bundle), before, "after a create that failed");
+    let hook = json!({"path": "/bin/false"});
+    t.run(&bundle.clone().hook("createRuntime", hook)).fails();
+    assert_eq!(mounted_below(&bundle), before, "after a hook that failed");
+}
+
+fn what_would_change_the_hosts_mounts_is_refused(t: &Sandbox) {
+    for (pointer, value) in [
+        ("/root/readonly", json!(true)),
+        ("/linux/maskedPaths", json!(["/proc/keys"])),
+        ("/linux/readonlyPaths", json!(["/proc/sys"])),
+        ("/linux/rootfsPropagation", json!("shared")),
+    ] {
+        let bundle = shares_mounts(t).set(pointer, value).args(&["/bin/true"]);
+        t.run(&bundle)
+            .refused_with(&[&pointer[1..].replace('/', "."), "\"mount\" namespace"]);
+        assert_eq!(mounted_below(&bundle), Vec::<String>::new());
+    }
 }

@@ -37,24 +37,12 @@ fn no_groups_of_the_caller(t: &Sandbox) {
         .bundle()
         .args(&["/bin/grep", "Groups", "/proc/self/status"]);
     bundle.write();
-    let program = crate::support::runtime::path();
-    if crate::support::runtime::name() == "crun" {
-        crate::support::skip("this case starts the runtime itself");
-    }
-    let root = t.root();
-    let words = [
-        "setpriv",
-        "--groups",
-        "7,8,9",
-        &program.to_string_lossy(),
-        "--root",
-        &root.to_string_lossy(),
-        "run",
-        "-b",
-        &bundle.path.to_string_lossy(),
-        &t.new_id(),
-    ];
-    assert_eq!(t.program(&words).output().text().trim_end(), "Groups:");
+    assert_eq!(
+        t.run_through(&["setpriv", "--groups", "7,8,9"], &bundle)
+            .text()
+            .trim_end(),
+        "Groups:"
+    );
 }
 
 fn umask(t: &Sandbox) {
@@ -106,29 +94,14 @@ fn files_belong_to_the_user(t: &Sandbox) {
 }
 
 fn keeps_original_groups_when_told(t: &Sandbox) {
-    if crate::support::runtime::name() == "crun" {
-        crate::support::skip("this case starts the runtime itself");
-    }
     let groups = |annotations: Value| {
         let bundle = t
             .bundle()
             .set("/annotations", annotations)
             .args(&["id", "-G"]);
         bundle.write();
-        let (program, root) = (crate::support::runtime::path(), t.root());
-        let words = [
-            "setpriv",
-            "--groups",
-            "4321",
-            &program.to_string_lossy(),
-            "--root",
-            &root.to_string_lossy(),
-            "run",
-            "-b",
-            &bundle.path.to_string_lossy(),
-            &t.new_id(),
-        ];
-        t.program(&words).output().text()
+        t.run_through(&["setpriv", "--groups", "4321"], &bundle)
+            .text()
     };
     assert_eq!(groups(json!({})), "0");
     assert_eq!(

@@ -99,30 +99,13 @@ fn affinity_of_the_caller_is_undone(t: &Sandbox) {
         .bundle()
         .args(&["/bin/grep", "Cpus_allowed_list", "/proc/self/status"]);
     bundle.write();
-    let program = crate::support::runtime::path();
-    if crate::support::runtime::name() == "crun" {
-        crate::support::skip("this case starts the runtime itself");
-    }
     let all = crate::support::sandbox::read("/proc/self/status");
     let all = all
         .lines()
         .find(|line| line.starts_with("Cpus_allowed_list"))
         .unwrap_or_default()
         .to_owned();
-    let root = t.root();
-    let words = [
-        "taskset",
-        "-c",
-        "1",
-        &program.to_string_lossy(),
-        "--root",
-        &root.to_string_lossy(),
-        "run",
-        "-b",
-        &bundle.path.to_string_lossy(),
-        &t.new_id(),
-    ];
-    assert_eq!(t.program(&words).output().text(), all);
+    assert_eq!(t.run_through(&["taskset", "-c", "1"], &bundle).text(), all);
 }
 
 fn personality_of_32_bits(t: &Sandbox) {

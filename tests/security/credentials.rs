@@ -138,22 +138,22 @@ fn cve_2026_47262_a_huge_group_file(t: &Sandbox) {
         return;
     }
     // An eighth of such a file is more memory than there is here.
-    let (program, root) = (crate::support::runtime::path(), t.root());
-    let words = [
-        "sh",
-        "-c",
-        "ulimit -v 262144; exec \"$0\" \"$@\"",
-        &program.to_string_lossy(),
-        "--root",
-        &root.to_string_lossy(),
-        "exec",
-        "--user",
-        "1000:1000",
-        &container.id,
-        "echo",
-        "enough",
-    ];
-    assert_eq!(t.program(&words).output().text(), "enough");
+    assert_eq!(
+        t.runtime_through(
+            &["sh", "-c", "ulimit -v 262144; exec \"$0\" \"$@\""],
+            &[
+                "exec",
+                "--user",
+                "1000:1000",
+                &container.id,
+                "echo",
+                "enough"
+            ]
+        )
+        .output()
+        .text(),
+        "enough"
+    );
 }
 
 fn passwd_may_be_a_fifo_or_a_device(t: &Sandbox) {
@@ -197,24 +197,16 @@ fn a_session_keyring_is_not_the_hosts(t: &Sandbox) {
 }
 
 fn groups_of_the_caller_are_dropped_on_exec(t: &Sandbox) {
-    if crate::support::runtime::name() == "crun" {
-        crate::support::skip("this case starts the runtime itself");
-    }
     let container = t.running(t.bundle());
-    let (program, root) = (crate::support::runtime::path(), t.root());
-    let words = [
-        "setpriv",
-        "--groups",
-        "7,8",
-        &program.to_string_lossy(),
-        "--root",
-        &root.to_string_lossy(),
-        "exec",
-        &container.id,
-        "id",
-        "-G",
-    ];
-    assert_eq!(t.program(&words).output().text(), "0");
+    assert_eq!(
+        t.runtime_through(
+            &["setpriv", "--groups", "7,8"],
+            &["exec", &container.id, "id", "-G"]
+        )
+        .output()
+        .text(),
+        "0"
+    );
 }
 
 /// CVE-2021-43784: a length that overflowed in a private message; we have no such message, and take long maps.

@@ -96,6 +96,26 @@ impl Sandbox {
             .env("CRUN_LITE_TEST", &self.tag)
     }
 
+    /// The runtime with the sandbox's `--root`, started by a program that executes the words behind its own: `taskset
+    /// -c 0 …`. Skips the case for a runtime that needs a starter already.
+    pub fn runtime_through(&self, starter: &[&str], arguments: &[&str]) -> Invocation {
+        if super::runtime::name() == "crun" {
+            super::skip("this case starts the runtime itself");
+        }
+        let (program, root) = (super::runtime::path(), self.root());
+        let (program, root) = (program.to_string_lossy(), root.to_string_lossy());
+        let words = [starter, &[&*program, "--root", &*root], arguments].concat();
+        self.program(&words)
+    }
+
+    /// Runs the bundle to its end in the foreground, the runtime started so.
+    pub fn run_through(&self, starter: &[&str], bundle: &Bundle) -> Output {
+        bundle.write();
+        let (path, id) = (bundle.path.to_string_lossy(), self.new_id());
+        self.runtime_through(starter, &["run", "-b", &*path, &id])
+            .output()
+    }
+
     /// Another program.
     pub fn program(&self, arguments: &[&str]) -> Invocation {
         Invocation::of(

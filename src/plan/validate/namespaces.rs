@@ -35,14 +35,19 @@ pub(super) fn types(subject: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
-/// Without a mount namespace every mount would be the host's.
+/// Without a mount namespace every mount is the host's: the container's own go with it, but nothing of the host's may
+/// change.
 pub(super) fn mount(subject: &Subject<'_>, findings: &mut Findings) {
     if subject.has("mount") {
         return;
     }
+    if !subject.spec.mounts.is_empty() {
+        let warning =
+            "mounts: without a \"mount\" namespace they are made in the caller's, until `delete`";
+        findings.warnings.push(warning.into());
+    }
     let readonly_root = subject.spec.root.as_ref().is_some_and(|root| root.readonly);
     let settings = [
-        ("mounts", !subject.spec.mounts.is_empty()),
         ("root.readonly", readonly_root),
         ("linux.maskedPaths", !subject.linux.masked_paths.is_empty()),
         (

@@ -236,12 +236,6 @@ fn a_setting_without_its_namespace_would_reach_the_host() {
         ),
         (
             "mount",
-            "/mounts",
-            json!([{"destination": "/x"}]),
-            "mounts: needs a \"mount\" namespace",
-        ),
-        (
-            "mount",
             "/linux/maskedPaths",
             json!(["/x"]),
             "linux.maskedPaths: needs a \"mount\" namespace",
