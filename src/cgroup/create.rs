@@ -5,7 +5,7 @@ use super::{Cgroup, CgroupRecord, DirectoryRecord, ScopeRecord, destroy, pids};
 use crate::error::{Context, Error, Result};
 use crate::plan::cgroup::{CgroupPlan, DirectoryPlan, FileWrite, HierarchyKind, OnFailure, Write};
 use nix::errno::Errno;
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
 use std::path::Path;
 
@@ -174,7 +174,11 @@ fn make_levels(plan: &DirectoryPlan, record: &DirectoryRecord) -> Result<()> {
 fn make(record: &DirectoryRecord, level: usize) -> Result<()> {
     let path = record.level(level);
     for _ in 0..16 {
-        match nix::unistd::mkdir(&path, Mode::from_bits_truncate(0o755)) {
+        // A caller's umask must not close a parent to the others that share it, whose root may be mapped.
+        let before = umask(Mode::from_bits_truncate(0o022));
+        let made = nix::unistd::mkdir(&path, Mode::from_bits_truncate(0o755));
+        umask(before);
+        match made {
             Ok(()) | Err(Errno::EEXIST) => return Ok(()),
             Err(Errno::ENOENT) if level > record.kept_levels + 1 => make(record, level - 1)?,
             Err(errno) => {

@@ -3,6 +3,7 @@
 use super::kill::{Whom, kill};
 use super::options::Globals;
 use super::signal::Signal;
+use super::status::is_alive;
 use super::{Id, Record, StateDir, Status, hooks, host_mounts, image, intel_rdt};
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
@@ -52,9 +53,12 @@ pub fn end(globals: &Globals, dir: &StateDir, record: &Record) -> Result<()> {
     if Status::of(record, dir).has_process() {
         kill(globals, dir.id(), Signal::KILL, Whom::Init).or_else(ended_meanwhile)?;
     }
-    let gone = waiting.is_none_or(|pidfd| {
-        crate::sys::socket::readable(pidfd.as_raw_fd(), KILL_TIMEOUT_MS).unwrap_or(false)
-    });
+    let gone = match waiting {
+        Some(pidfd) => {
+            crate::sys::socket::readable(pidfd.as_raw_fd(), KILL_TIMEOUT_MS).unwrap_or(false)
+        }
+        None => ends_in_time(record),
+    };
     match gone {
         true => Ok(()),
         false => Err(Error::new(format!(
@@ -63,6 +67,18 @@ pub fn end(globals: &Globals, dir: &StateDir, record: &Record) -> Result<()> {
         ))
         .hint("it may sit in uninterruptible sleep on a device or network file system")),
     }
+}
+
+/// Where there is no pidfd to wait for. KERNEL(<5.3)
+#[cold]
+fn ends_in_time(record: &Record) -> bool {
+    let gone = || !is_alive(record.pid, record.pid_start_ticks);
+    (0..KILL_TIMEOUT_MS).any(|_| {
+        if !gone() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        gone()
+    })
 }
 
 fn ended_meanwhile(error: Error) -> Result<()> {

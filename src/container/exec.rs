@@ -231,8 +231,10 @@ fn namespaces_of(spec: &Spec, record: &Record) -> Result<Vec<Join>> {
         .join
         .iter()
         .fold(namespaces.new, |flags, join| flags | join.flag);
-    let pidfd =
-        pidfd_open(record.pid).context(format_args!("open a pidfd of init {}", record.pid))?;
+    let pidfd = match pidfd_open(record.pid) {
+        Err(nix::errno::Errno::ENOSYS) => return namespace_files(flags, record.pid),
+        opened => opened.context(format_args!("open a pidfd of init {}", record.pid))?,
+    };
     let name = format!(
         "the {} namespaces of init {}",
         crate::init::spawn::namespace_names(flags),
@@ -246,6 +248,33 @@ fn namespaces_of(spec: &Spec, record: &Record) -> Result<Vec<Join>> {
             name,
         }],
     })
+}
+
+/// KERNEL(<5.3): one by one, by their files.
+#[cold]
+fn namespace_files(flags: u64, pid: i32) -> Result<Vec<Join>> {
+    const FILES: [(i32, &str); 8] = [
+        (libc::CLONE_NEWUSER, "user"),
+        (libc::CLONE_NEWIPC, "ipc"),
+        (libc::CLONE_NEWUTS, "uts"),
+        (libc::CLONE_NEWNET, "net"),
+        (libc::CLONE_NEWPID, "pid"),
+        (libc::CLONE_NEWCGROUP, "cgroup"),
+        (libc::CLONE_NEWTIME, "time"),
+        (libc::CLONE_NEWNS, "mnt"),
+    ];
+    let wanted = FILES.iter().filter(|(flag, _)| flags & *flag as u64 != 0);
+    wanted
+        .map(|(flag, file)| {
+            let name = format!("/proc/{pid}/ns/{file}");
+            let fd = File::open(&name).context(format_args!("open {name}"))?;
+            Ok(Join {
+                fd: fd.into(),
+                flags: *flag as u64,
+                name,
+            })
+        })
+        .collect()
 }
 
 struct ExecSide<'e> {

@@ -5,7 +5,7 @@ use super::status::is_alive;
 use super::{Globals, Id, Phase, Record, StateDir, Status, processes};
 use crate::cgroup::{self, CgroupRecord, FreezerState};
 use crate::error::{Context, Error, Result};
-use crate::sys::clone::{pidfd_open, pidfd_send_signal};
+use crate::sys::clone::{pidfd_send_signal, process_handle};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
@@ -67,7 +67,7 @@ fn has_own_pid_namespace(dir: &StateDir) -> bool {
 }
 
 fn kill_init(record: &Record, signal: Signal) -> Result<()> {
-    let pidfd = match pidfd_open(record.pid) {
+    let pidfd = match process_handle(record.pid) {
         Err(Errno::ESRCH) => return Err(not_running()),
         pidfd => pidfd.context(format_args!("open a pidfd of process {}", record.pid))?,
     };
@@ -124,7 +124,7 @@ fn signal_each(record: &Record, signal: Signal) -> Result<usize> {
         }
         let held: Vec<(i32, OwnedFd)> = fresh
             .iter()
-            .filter_map(|pid| Some((*pid, pidfd_open(*pid).ok()?)))
+            .filter_map(|pid| Some((*pid, process_handle(*pid).ok()?)))
             .collect();
         // A pid that is still listed now that its fd is held is the process that we mean.
         let still = processes::pids(record)?;

@@ -140,8 +140,9 @@ unsafe fn fork_by_clone(flags: u64, exit_signal: u64) -> Result<Fork> {
     }
 }
 
-/// Size of the stack of a [`borrow_process`] body, in bytes.
-const BORROWED_STACK_BYTES: usize = 64 << 10;
+/// Size of the stack of a [`borrow_process`] body, in bytes. A child that it forks lives on the copy; only what is
+/// touched costs anything.
+const BORROWED_STACK_BYTES: usize = 1 << 20;
 
 /// What the body of a borrowed process hands back: three numbers of its choice.
 pub type Answer = [i32; 3];
@@ -229,6 +230,22 @@ pub fn unshare(flags: u64) -> Result<()> {
 pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     // SAFETY: takes no pointers; the kernel returns a new fd that nobody else owns.
     unsafe { syscall!(SYS_pidfd_open, pid, 0).map(|fd| OwnedFd::from_raw_fd(fd as RawFd)) }
+}
+
+/// A handle on a process that takes signals: a pidfd, or its directory in procfs, which the kernel takes for one too.
+/// Only a pidfd can be waited for.
+pub fn process_handle(pid: i32) -> Result<OwnedFd> {
+    match pidfd_open(pid) {
+        Err(Errno::ENOSYS) => {
+            let opened = std::fs::File::open(format!("/proc/{pid}"));
+            match opened {
+                Ok(directory) => Ok(directory.into()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Errno::ESRCH),
+                Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+            }
+        }
+        opened => opened,
+    }
 }
 
 /// pidfd_send_signal(2). KERNEL(5.1).

@@ -6,6 +6,7 @@ use super::{Result, open};
 use nix::errno::Errno;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 const FSCONFIG_SET_FLAG: u32 = 0;
 const FSCONFIG_SET_STRING: u32 = 1;
@@ -31,8 +32,30 @@ pub mod attribute {
     pub const IDMAP: u64 = 0x10_0000;
 }
 
+/// Whether there is a way to attach what the other calls make: a filter may know some of them and not this one.
+/// Without it the others are as good as absent.
+fn can_attach() -> Result<()> {
+    const UNKNOWN: u8 = 0;
+    const YES: u8 = 1;
+    const NO: u8 = 2;
+    static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
+    if ANSWER.load(Ordering::Relaxed) == UNKNOWN {
+        let answer = if attach(-1, -1) == Err(Errno::ENOSYS) {
+            NO
+        } else {
+            YES
+        };
+        ANSWER.store(answer, Ordering::Relaxed);
+    }
+    match ANSWER.load(Ordering::Relaxed) {
+        NO => Err(Errno::ENOSYS),
+        _ => Ok(()),
+    }
+}
+
 /// fsopen(2): a context for a new file system instance. KERNEL(5.2).
 pub fn open_context(fs_type: &CStr) -> Result<RawFd> {
+    can_attach()?;
     // SAFETY: fs_type is NUL-terminated.
     unsafe { syscall!(SYS_fsopen, fs_type.as_ptr(), FSOPEN_CLOEXEC) }.map(|fd| fd as RawFd)
 }
@@ -102,6 +125,7 @@ pub fn mount_instance(context: RawFd, attributes: u64) -> Result<RawFd> {
 
 /// open_tree(2) with `OPEN_TREE_CLONE`: a detached copy of the mount that `path` lies on. KERNEL(5.2).
 pub fn clone_tree(dir: RawFd, path: &CStr, recursive: bool, no_follow: bool) -> Result<RawFd> {
+    can_attach()?;
     let mut flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
     if recursive {
         flags |= AT_RECURSIVE;
@@ -118,6 +142,19 @@ pub fn attach(from: RawFd, to: RawFd) -> Result<()> {
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: both paths are empty and NUL-terminated.
     unsafe { syscall!(SYS_move_mount, from, c"".as_ptr(), to, c"".as_ptr(), flags) }.map(drop)
+}
+
+/// mount(2) with `MS_BIND` of one object, file or directory, on another. KERNEL(<5.2)
+pub fn bind(from: RawFd, to: RawFd) -> Result<()> {
+    let (mut source, mut target) = ([0; FD_PATH_BYTES], [0; FD_PATH_BYTES]);
+    let source = fd_path(from, &mut source);
+    mount(
+        Some(source),
+        fd_path(to, &mut target),
+        None,
+        libc::MS_BIND,
+        None,
+    )
 }
 
 /// The kernel's `struct mount_attr`.

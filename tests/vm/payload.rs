@@ -64,6 +64,21 @@ pub fn make(work: &Path, suites: &[&str]) -> PathBuf {
 fn build(suites: &[&str]) -> Vec<(String, PathBuf)> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // What the cargo that runs us has set for us would have build scripts run again, and all that depends on them.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+        ]
+        .iter()
+        .any(|own| text.starts_with(own))
+        {
+            cargo.env_remove(&name);
+        }
+    }
     cargo.args([
         "test",
         "--locked",

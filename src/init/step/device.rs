@@ -6,7 +6,7 @@ use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::path::{self, Missing};
 use crate::plan::DeviceOp;
-use crate::sys::{mount, open};
+use crate::sys::{self, mount, open};
 use nix::errno::Errno;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -62,8 +62,16 @@ fn accept_existing(directory: RawFd, name: &CStr, device: &DeviceOp) -> Result {
 }
 
 fn bind_host_device(directory: RawFd, name: &CStr, device: &DeviceOp) -> Result {
-    let tree = mount::clone_tree(libc::AT_FDCWD, &device.path, false, true)
-        .during(Operation::OpenSource)?;
+    let no_follow = libc::O_PATH | libc::O_NOFOLLOW;
+    let (tree, attach): (RawFd, fn(RawFd, RawFd) -> sys::Result<()>) =
+        match mount::clone_tree(libc::AT_FDCWD, &device.path, false, true) {
+            Err(Errno::ENOSYS) => (
+                open::open_at(libc::AT_FDCWD, &device.path, no_follow, 0)
+                    .during(Operation::OpenSource)?,
+                mount::bind,
+            ),
+            cloned => (cloned.during(Operation::OpenSource)?, mount::attach),
+        };
     let stat = open::stat(tree).during(Operation::OpenSource)?;
     if stat.st_mode & libc::S_IFMT != device.mode & libc::S_IFMT
         || stat.st_rdev != libc::makedev(device.major, device.minor)
@@ -72,7 +80,7 @@ fn bind_host_device(directory: RawFd, name: &CStr, device: &DeviceOp) -> Result 
     }
     let place = path::open_or_make(directory, name, Missing::File, false)
         .during(Operation::MakeDestination)?;
-    mount::attach(tree, place).during(Operation::Attach)?;
+    attach(tree, place).during(Operation::Attach)?;
     open::close(tree);
     open::close(place);
     Ok(())

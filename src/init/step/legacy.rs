@@ -34,14 +34,25 @@ pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
         .try_for_each(|option| data.push(option))
         .during(Operation::SetOption)?;
     let flags = superblock_flags | self::flags(op.attributes.set);
-    call::mount(
+    let mounted = call::mount(
         Some(source),
         fd_path(place, &mut buffer),
         Some(fs_type),
         flags,
         data.as_c_str(),
-    )
-    .during(Operation::CreateFileSystem)?;
+    );
+    if let (Err(Errno::EPERM | Errno::EBUSY), Some(host)) = (mounted, &op.fallback_bind) {
+        open::close(place);
+        return bind(child, op, host, true);
+    }
+    mounted.during(Operation::CreateFileSystem)?;
+    if op.copy_up {
+        // The handle is still on what the mount covers.
+        let mounted = destination(child, op, Missing::Refuse)?;
+        let copied = super::copy_up::fill(place, mounted).during(Operation::CopyUp);
+        open::close(mounted);
+        copied?;
+    }
     open::close(place);
     if let Some(mode) = covered {
         let mounted = destination(child, op, Missing::Refuse)?;
@@ -101,7 +112,10 @@ pub fn refuse_recursive(op: &MountOp) -> Result {
 
 /// `MOUNT_ATTR_*` as the `MS_*` flags of mount(2).
 pub fn flags(attributes: u64) -> u64 {
-    const TABLE: [(u64, u64); 7] = [
+    /// `MOUNT_ATTR_NOSYMFOLLOW` and `MS_NOSYMFOLLOW` (5.10), which libc lacks.
+    const NOSYMFOLLOW: (u64, u64) = (0x20_0000, 0x100);
+    const TABLE: [(u64, u64); 8] = [
+        NOSYMFOLLOW,
         (libc::MOUNT_ATTR_RDONLY, libc::MS_RDONLY),
         (libc::MOUNT_ATTR_NOSUID, libc::MS_NOSUID),
         (libc::MOUNT_ATTR_NODEV, libc::MS_NODEV),

@@ -85,11 +85,17 @@ fn bind_console(child: &Child, slave: RawFd) -> Result {
     if open::stat(place).during(Operation::MountConsole)?.st_mode & libc::S_IFMT == libc::S_IFLNK {
         return Err(Failure::new(Operation::MountConsole, Errno::ELOOP));
     }
-    let tree = mount::clone_tree(slave, c"", false, false).during(Operation::MountConsole)?;
-    mount::attach(tree, place).during(Operation::MountConsole)?;
-    open::close(tree);
+    let bound = match mount::clone_tree(slave, c"", false, false) {
+        Err(Errno::ENOSYS) => mount::bind(slave, place),
+        Ok(tree) => {
+            let attached = mount::attach(tree, place);
+            open::close(tree);
+            attached
+        }
+        Err(errno) => Err(errno),
+    };
     open::close(place);
-    Ok(())
+    bound.during(Operation::MountConsole)
 }
 
 /// `/dev/pts/N`, as runc names the terminal to the console socket; its length.
