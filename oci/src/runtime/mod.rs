@@ -7,6 +7,7 @@
 #[macro_use]
 mod object;
 mod linux;
+mod locate;
 mod mount;
 mod process;
 mod resources;
@@ -106,30 +107,23 @@ pub struct ParseError {
 impl Spec {
     /// Reads a `config.json`. An error names the JSON path of the field at fault.
     pub fn parse(json: &[u8]) -> Result<Spec, ParseError> {
-        parse(json)
+        // Structs may be written as arrays of their fields, as far as serde is concerned.
+        match json.trim_ascii_start().first() {
+            Some(b'[') => Err(ParseError {
+                at: ".".into(),
+                problem: "invalid type: sequence, expected an object".into(),
+            }),
+            _ => parse(json),
+        }
     }
 }
 
 /// Reads one JSON document as `T`. An error names the JSON path of the field at fault.
-///
-/// The path costs a second pass, so it is only sought once the first has failed.
 pub fn parse<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, ParseError> {
-    if let Ok(value) = serde_json::from_slice(json) {
-        return Ok(value);
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let located =
-        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| ParseError {
-            at: error.path().to_string(),
-            problem: error.inner().to_string(),
-        })?;
-    deserializer
-        .end()
-        .map(|()| located)
-        .map_err(|error| ParseError {
-            at: ".".into(),
-            problem: error.to_string(),
-        })
+    serde_json::from_slice(json).map_err(|error| ParseError {
+        at: locate::path_at(json, error.line(), error.column()),
+        problem: error.to_string(),
+    })
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ fn an_error_names_the_json_path() {
 #[test]
 fn trailing_text_is_refused() {
     assert!(Spec::parse(b"{} {}").is_err());
+    assert!(Spec::parse(b" [\"1.0.2\"]").is_err());
 }
 
 #[test]
