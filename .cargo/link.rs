@@ -49,7 +49,10 @@ fn order_functions() {
     ];
     let quoted = words.map(|word| format!("'{}'", word.display()));
     let stand_in = out.join("ld.bfd");
-    let written = std::fs::write(&stand_in, format!("#!/bin/sh\nexec {} \"$@\"\n", quoted.join(" ")));
+    let written = std::fs::write(
+        &stand_in,
+        format!("#!/bin/sh\nexec {} \"$@\"\n", quoted.join(" ")),
+    );
     let executable = || std::fs::set_permissions(&stand_in, PermissionsExt::from_mode(0o755));
     if written.and_then(|()| executable()).is_ok() {
         link_word(&format!("-B{}", out.display()));
@@ -59,7 +62,10 @@ fn order_functions() {
 
 fn rust_linker() -> Option<PathBuf> {
     let rustc = std::env::var_os("RUSTC")?;
-    let said = std::process::Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;
+    let said = std::process::Command::new(rustc)
+        .args(["--print", "sysroot"])
+        .output()
+        .ok()?;
     let sysroot = PathBuf::from(String::from_utf8(said.stdout).ok()?.trim());
     Some(sysroot.join("lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld/ld.lld"))
 }

@@ -253,3 +253,20 @@ fn the_lints_stand() {
     }
     demand("the lints stand", violations);
 }
+
+#[test]
+fn words_come_from_sys_entry() {
+    let mut violations = Vec::new();
+    for source in sources() {
+        let product = ["src", "oci/src", "rootfs/src"]
+            .iter()
+            .any(|room| source.is_in(room));
+        if product && (source.code.contains("env::args") || source.code.contains("env::args_os")) {
+            violations.push(format!(
+                "{}: std::env::args is empty with musl",
+                source.path
+            ));
+        }
+    }
+    demand("the command line is read in src/sys/entry.rs", violations);
+}
