@@ -49,7 +49,12 @@ impl Store {
     /// Opens a store, making what is missing of it.
     pub fn open(root: impl Into<PathBuf>) -> Result<Store> {
         let store = Store { root: root.into() };
-        for dir in ["blobs/sha256", "ingest", "leases", "containers"] {
+        // One question to a store in use: the last of them is here when all are.
+        let missing: &[&str] = match store.root.join("containers").is_dir() {
+            true => &[],
+            false => &["blobs/sha256", "ingest", "leases", "containers"],
+        };
+        for dir in missing {
             let dir = store.root.join(dir);
             DirBuilder::new()
                 .recursive(true)
@@ -59,6 +64,11 @@ impl Store {
         }
         store.write_layout()?;
         Ok(store)
+    }
+
+    /// A store that was opened before: nothing is made, nothing is looked at.
+    pub fn reopen(root: impl Into<PathBuf>) -> Store {
+        Store { root: root.into() }
     }
 
     /// Where the store is when the user doesn't say.

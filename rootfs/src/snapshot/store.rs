@@ -61,17 +61,30 @@ impl Snapshots {
             root: root.into(),
             overlay_xattrs,
         };
-        for dir in [
-            "layers/sha256",
-            "layers/sha512",
-            "seams/sha256",
-            "snapshots",
-            "work",
-        ] {
+        // One question to a store in use: the last of them is here when all are.
+        let missing: &[&str] = match store.root.join("work").is_dir() {
+            true => &[],
+            false => &[
+                "layers/sha256",
+                "layers/sha512",
+                "seams/sha256",
+                "snapshots",
+                "work",
+            ],
+        };
+        for dir in missing {
             make_private(&store.root.join(dir))?;
         }
         store.remove_junk()?;
         Ok(store)
+    }
+
+    /// A store that was opened before: nothing is made, nothing is looked at.
+    pub fn reopen(root: impl Into<PathBuf>, overlay_xattrs: OverlayXattrs) -> Self {
+        Self {
+            root: root.into(),
+            overlay_xattrs,
+        }
     }
 
     /// The chain of these layers, the lowest first, when all are unpacked.

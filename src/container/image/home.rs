@@ -24,17 +24,20 @@ pub struct Home {
 impl Home {
     /// Opens the store, making what is missing of it.
     pub fn open(root: &Path) -> Result<Home> {
-        let store = Store::open(root)?;
-        // Only the machine's root may write overlayfs' own attributes.
-        let xattrs = match crate::host::is_machine_root() {
-            true => OverlayXattrs::Trusted,
-            false => OverlayXattrs::User,
-        };
-        // As the caller's `/proc/self/cwd` means nothing to init, every path is absolute.
-        let root = std::path::absolute(store.root())
+        // A later command may be called from another directory.
+        let root = std::path::absolute(root)
             .map_err(|error| Error::io(format!("make {} absolute", root.display()), &error))?;
-        let snapshots = Snapshots::open(root.join(OVERLAY), xattrs)?;
+        let store = Store::open(&root)?;
+        let snapshots = Snapshots::open(root.join(OVERLAY), overlay_xattrs())?;
         Ok(Home { store, snapshots })
+    }
+
+    /// The store of a container that exists: nothing of it is missing.
+    pub(super) fn reopen(root: &Path) -> Home {
+        Home {
+            store: Store::reopen(root),
+            snapshots: Snapshots::reopen(root.join(OVERLAY), overlay_xattrs()),
+        }
     }
 
     /// A copy of this program that containers may execute, for `--init`: made once for each build. Our own file is out
@@ -68,6 +71,14 @@ impl Home {
     /// Where notes about containers that a living process looks after are kept.
     pub(super) fn tended(&self) -> PathBuf {
         self.store.root().join(OVERLAY).join("tended")
+    }
+}
+
+/// Only the machine's root may write overlayfs' own attributes.
+fn overlay_xattrs() -> OverlayXattrs {
+    match crate::host::is_machine_root() {
+        true => OverlayXattrs::Trusted,
+        false => OverlayXattrs::User,
     }
 }
 

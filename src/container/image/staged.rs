@@ -230,7 +230,7 @@ fn become_the_one_id(spec: &mut Spec) {
 
 /// Removes a container's directory and its claim on the image; what is gone already is fine.
 pub fn discard(record: &ImageRecord) -> Result<()> {
-    let home = Home::open(&record.store)?;
+    let home = Home::reopen(&record.store);
     match home.snapshots.remove(&record.snapshot) {
         Ok(()) | Err(SnapshotError::Missing(_)) => {}
         Err(error) => return Err(error.into()),
