@@ -32,7 +32,8 @@ fn delete_locked(globals: &Globals, dir: StateDir, force: bool) -> Result<()> {
     };
     match Status::of(&record, &dir) {
         Status::Stopped => {}
-        Status::Created => end(globals, &dir, &record)?,
+        // The letter is `stopped` only; both peers, and engines after a failed start, delete a created one too.
+        Status::Created if force || !globals.strict => end(globals, &dir, &record)?,
         _ if force => end(globals, &dir, &record)?,
         status => {
             let hint = format!("kill it first, or use delete --force {}", record.id);

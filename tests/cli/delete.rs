@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use crate::support::{Container, Sandbox, cases, host, json, runtime, sandbox};
 
 cases![
+    refuses_a_created_container_when_strict,
     removes_a_stopped_container,
     refuses_a_running_container,
     refuses_an_unknown_id,
@@ -169,4 +170,19 @@ fn keeps_a_cgroup_above(t: &Sandbox) {
     );
     sandbox::wait_for("the inner cgroup to go", || !outer.join("inner").exists());
     host::remove_traces_of(&t.tag);
+}
+
+fn refuses_a_created_container_when_strict(t: &Sandbox) {
+    if !crate::support::runtime::is_ours() {
+        crate::support::skip("a flag of crun-lite");
+    }
+    let container = t.create(&t.bundle().idle());
+    let strict = |words: &[&str]| {
+        let all = [&["--strict", "delete"], words, &[container.id.as_str()]].concat();
+        t.runtime(&all).output()
+    };
+    strict(&[]).refused_with(&["not stopped", "created"]);
+    assert_eq!(container.status(), "created", "nothing happened to it");
+    strict(&["--force"]).ok();
+    assert_eq!(t.state_entries(), Vec::<String>::new());
 }
