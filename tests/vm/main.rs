@@ -32,7 +32,12 @@ const CELLS: &[Cell] = &[
         command_line: "CELL=v2",
         suites: &[
             ("cgroup", ""),
-            ("cli", ""),
+            // What depends on the host; images need packages that this guest lacks.
+            (
+                "cli",
+                "create:: delete:: events:: exec:: exec_process:: hooks:: kill:: lifecycle:: pause:: ps:: resume:: \
+                 run:: start:: state:: terminal:: update::",
+            ),
             (
                 "config",
                 "cgroups:: devices:: id_maps:: mounts:: namespaces:: paths:: root::",

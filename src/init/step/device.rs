@@ -61,9 +61,12 @@ fn accept_existing(directory: RawFd, name: &CStr, device: &DeviceOp) -> Result {
     }
 }
 
+/// How one object is put on another.
+type Attach = fn(RawFd, RawFd) -> sys::Result<()>;
+
 fn bind_host_device(directory: RawFd, name: &CStr, device: &DeviceOp) -> Result {
     let no_follow = libc::O_PATH | libc::O_NOFOLLOW;
-    let (tree, attach): (RawFd, fn(RawFd, RawFd) -> sys::Result<()>) =
+    let (tree, attach): (RawFd, Attach) =
         match mount::clone_tree(libc::AT_FDCWD, &device.path, false, true) {
             Err(Errno::ENOSYS) => (
                 open::open_at(libc::AT_FDCWD, &device.path, no_follow, 0)
