@@ -31,8 +31,6 @@ pub enum Compression {
     None,
     /// For everybody.
     Gzip,
-    /// Smaller and faster, for those who know it.
-    Zstd,
 }
 
 /// A new layer.
@@ -96,11 +94,6 @@ fn pack_without<W: Write>(
             GzEncoder::new(blob, flate2::Compression::new(6)),
             GzEncoder::finish,
         ),
-        Compression::Zstd => {
-            let encoder = zstd::stream::write::Encoder::new(blob, 3)
-                .map_err(system("start zstd for", upper))?;
-            write_layer(from, encoder, zstd::stream::write::Encoder::finish)
-        }
     }
 }
 

@@ -33,7 +33,7 @@ pub fn command() -> Command {
         .short('c'))
         .arg(option("author", "TEXT", "who made it").short('a'))
         .arg(option("message", "TEXT", "for the image's history").short('m'))
-        .arg(option("compression", "HOW", "none, gzip or zstd (default: gzip)"))
+        .arg(option("compression", "HOW", "none or gzip (default: gzip)"))
         .arg(flag("no-pause", "don't freeze a running container meanwhile"))
 }
 

@@ -5,9 +5,9 @@ use crate::container::timestamp;
 use crate::error::{Error, Result};
 use oci::Digest;
 use oci::build::{self, Change, NewLayer};
-use oci::descriptor::{Compression, OCI_MANIFEST};
+use oci::descriptor::{self, OCI_MANIFEST};
 use oci::store::{FreshBlob, Lease, Opened, Store};
-use rootfs::snapshot::{Committed, SnapshotError, pack};
+use rootfs::snapshot::{Committed, Compression, SnapshotError, pack};
 use std::path::Path;
 
 /// An image in the making. Its blobs stay while this lives; it exists once it has a name.
@@ -29,7 +29,7 @@ impl<'s> Author<'s> {
 
     /// One more layer: all that is in a directory.
     pub fn pack(&mut self, directory: &Path, how: Compression, created_by: &str) -> Result<()> {
-        self.layer(how, created_by, |out| pack(directory, wrapped(how), out))
+        self.layer(how, created_by, |out| pack(directory, how, out))
     }
 
     /// One more layer, written by `write`.
@@ -44,7 +44,7 @@ impl<'s> Author<'s> {
         self.layers.push(NewLayer {
             blob: blob.finish(&self.lease)?,
             diff_id: committed.diff_id,
-            compression: how,
+            compression: described(how),
             created_by: created_by.to_owned(),
         });
         Ok(())
@@ -82,23 +82,21 @@ impl<'s> Author<'s> {
     }
 }
 
-/// The packer's word for it.
-pub fn wrapped(how: Compression) -> rootfs::snapshot::Compression {
+/// The descriptor's word for it.
+fn described(how: Compression) -> descriptor::Compression {
     match how {
-        Compression::None => rootfs::snapshot::Compression::None,
-        Compression::Gzip => rootfs::snapshot::Compression::Gzip,
-        Compression::Zstd => rootfs::snapshot::Compression::Zstd,
+        Compression::None => descriptor::Compression::None,
+        Compression::Gzip => descriptor::Compression::Gzip,
     }
 }
 
-/// `none`, `gzip` or `zstd`.
+/// `none` or `gzip`. Layers packed with zstd are read, not written: its compressor would weigh more than our TLS.
 pub fn compression(word: &str) -> Result<Compression> {
     match word {
         "none" => Ok(Compression::None),
         "gzip" => Ok(Compression::Gzip),
-        "zstd" => Ok(Compression::Zstd),
         other => Err(Error::new(format!(
-            "--compression: unknown value {other:?}, want none, gzip or zstd"
+            "--compression: unknown value {other:?}, want none or gzip"
         ))),
     }
 }

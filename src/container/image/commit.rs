@@ -1,6 +1,6 @@
 //! `image commit`: a container's changes as a new layer, on top of its image, under a new name.
 
-use super::author::{Author, wrapped};
+use super::author::Author;
 use super::home::Home;
 use crate::container::options::Globals;
 use crate::container::pause::{pause, resume};
@@ -8,8 +8,8 @@ use crate::container::{Id, Record, StateDir, Status};
 use crate::error::{Context, Error, Result};
 use oci::Digest;
 use oci::build::Change;
-use oci::descriptor::Compression;
 use oci::runtime::Spec;
+use rootfs::snapshot::Compression;
 
 /// How a container becomes an image.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ fn write(record: &Record, spec: &Spec, options: &CommitOptions) -> Result<Digest
     let places: Vec<&str> = places.collect();
     author.layer(options.compression, &args.unwrap_or_default(), |out| {
         home.snapshots
-            .commit_without(&image.snapshot, wrapped(options.compression), &places, out)
+            .commit_without(&image.snapshot, options.compression, &places, out)
     })?;
     author.publish(Some(&parent), &options.change, &options.name)
 }

@@ -5,8 +5,8 @@ use super::Author;
 use crate::error::{Context, Error, Result};
 use nix::sys::stat::{Mode, SFlag, mknod};
 use oci::build::Change;
-use oci::descriptor::Compression;
 use oci::store::Store;
+use rootfs::snapshot::Compression;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::fs;
@@ -40,7 +40,7 @@ pub fn write_image(layout: &Path, scratch: &Path) -> Result<u64> {
             .and_then(|()| fs::set_permissions(&tree, fs::Permissions::from_mode(0o755)))
             .and_then(|()| fill(&tree))
             .context(format_args!("make {}", tree.display()))?;
-        author.pack(&tree, Compression::Zstd, what)?;
+        author.pack(&tree, Compression::Gzip, what)?;
     }
     let config = json!({
         "Entrypoint": ["/bin/crun-lite", "demo", INSIDE],
