@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::run_image::{command, run};
+use crate::support::runtime::needs_injected_faults;
 use crate::support::sandbox::wait_for;
 use crate::support::{Container, ImageMaker, Sandbox, cases, host, json};
 
@@ -169,6 +170,7 @@ fn a_failed_create_leaves_nothing(t: &Sandbox) {
 }
 
 fn every_fault_leaves_nothing(t: &Sandbox) {
+    needs_injected_faults();
     let image = ImageMaker::busybox(t).write();
     run(t, &["--image", &image, "true"]).output().ok();
     for fault in [
@@ -192,6 +194,7 @@ fn every_fault_leaves_nothing(t: &Sandbox) {
 }
 
 fn a_killed_create_is_swept_by_the_next_command(t: &Sandbox) {
+    needs_injected_faults();
     let image = ImageMaker::busybox(t).write();
     run(t, &["--image", &image, "true"]).output().ok();
     for point in [

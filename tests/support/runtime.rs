@@ -18,6 +18,13 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// that still holds the writing descriptor between fork and exec makes executing the file fail with ETXTBSY.
 pub static NO_FORK: RwLock<()> = RwLock::new(());
 
+/// Skips the case where the binary under test is not cargo's debug build, the only one that takes injected faults.
+pub fn needs_injected_faults() {
+    if std::env::var_os("RUNTIME").is_some() {
+        super::harness::skip("only debug builds take injected faults");
+    }
+}
+
 /// The binary under test: `$RUNTIME`, or the one that cargo built with these tests.
 pub fn path() -> PathBuf {
     std::env::var_os("RUNTIME").map_or_else(
