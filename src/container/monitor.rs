@@ -32,7 +32,7 @@ pub trait MemoryEvents: AsFd {
 }
 
 /// A process that ends sooner than this, in milliseconds, ends before giving memory back pays.
-const SOON_MS: i32 = 100;
+const SOON_MS: i32 = 30;
 const FOREVER_MS: i32 = -1;
 
 /// Bytes moved at once between the terminals.

@@ -337,6 +337,12 @@ impl<'l, R: BufRead> Archive<'l, R> {
             self.consume(n);
         }
         self.body = std::mem::take(&mut self.padding);
+        self.first_padding = 0;
+        // COMPAT(umoci): `insert` leaves the last entry unpadded, with no end mark; Go's reader takes that for the end.
+        if self.body > 0 && self.stream.fill_buf()?.is_empty() {
+            self.body = 0;
+            return Ok(());
+        }
         self.first_padding = self.body()?.first().copied().unwrap_or_default();
         while self.body > 0 {
             let n = self.body()?.len();

@@ -293,6 +293,19 @@ fn damaged(dice: &mut Dice, mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// As `umoci insert` writes them.
+#[test]
+fn an_archive_may_end_behind_its_last_body() {
+    let mut dice = Dice(7);
+    let header = header(&mut dice, b'0', b"file", b"", 700);
+    let mut bytes = Vec::new();
+    push(&mut bytes, &header, &[b'x'; 700]);
+    bytes.truncate(BLOCK_BYTES + 700);
+    assert_eq!(listing(&bytes).unwrap().len(), 1);
+    bytes.truncate(BLOCK_BYTES + 699);
+    assert_eq!(listing(&bytes), None);
+}
+
 #[test]
 fn what_we_accept_others_read_the_same() {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
