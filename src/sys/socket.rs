@@ -136,12 +136,6 @@ pub fn accept(listener: RawFd) -> Result<RawFd> {
     }
 }
 
-/// poll(2) of several fds for reading; a negative fd is left out, a negative time waits for ever. EINTR is the caller's
-/// matter.
-pub fn ready<const N: usize>(fds: [RawFd; N], timeout_ms: i32) -> Result<[bool; N]> {
-    poll(fds, timeout_ms)
-}
-
 /// What ended a [`wait`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waited {
@@ -156,7 +150,7 @@ pub enum Waited {
 /// poll(2) of `fd` and of one that interrupts, -1 for none; a negative time waits for ever.
 pub fn wait(fd: RawFd, interrupt: RawFd, timeout_ms: i32) -> Result<Waited> {
     loop {
-        return match poll([fd, interrupt], timeout_ms) {
+        return match ready([fd, interrupt], timeout_ms) {
             Err(Errno::EINTR) if timeout_ms < 0 => continue,
             Err(errno) => Err(errno),
             Ok([_, true]) => Ok(Waited::Interrupted),
@@ -166,7 +160,9 @@ pub fn wait(fd: RawFd, interrupt: RawFd, timeout_ms: i32) -> Result<Waited> {
     }
 }
 
-fn poll<const N: usize>(fds: [RawFd; N], timeout_ms: i32) -> Result<[bool; N]> {
+/// poll(2) of several fds for reading; a negative fd is left out, a negative time waits for ever. EINTR is the caller's
+/// matter.
+pub fn ready<const N: usize>(fds: [RawFd; N], timeout_ms: i32) -> Result<[bool; N]> {
     let mut polls = fds.map(|fd| libc::pollfd {
         fd,
         events: libc::POLLIN,
