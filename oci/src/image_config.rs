@@ -76,6 +76,14 @@ impl ImageConfig {
     pub fn execution(&self) -> Option<&spec::Config> {
         self.document.config().as_ref()
     }
+
+    /// Whether the image says what to run.
+    pub fn has_command(&self) -> bool {
+        self.execution().is_some_and(|run| {
+            let mut words = [run.entrypoint(), run.cmd()].into_iter().flatten().flatten();
+            words.next().is_some_and(|program| !program.is_empty())
+        })
+    }
 }
 
 /// Reads what Docker's Go structs read too: `null` everywhere, an absent `diff_ids` of an image without layers.

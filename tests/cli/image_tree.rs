@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use crate::run_image::command;
-use crate::support::{ImageMaker, Sandbox, cases, host, json};
+use crate::support::{ImageMaker, Sandbox, Value, cases, host, json};
 
 cases![
     unpacks_a_bundle_that_runs,
+    unpacks_an_image_without_a_command,
+    writes_the_command_that_was_given,
     unpacks_the_tree_that_umoci_unpacks,
     unpacks_layers_only,
     refuses_a_directory_that_is_full,
@@ -49,6 +51,41 @@ fn unpacks_a_bundle_that_runs(t: &Sandbox) {
     assert_eq!(said, "from the bundle");
     let left = fs::read_dir(t.path.join("store/overlay/snapshots")).expect("read");
     assert_eq!(left.count(), 0);
+}
+
+fn unpacks_an_image_without_a_command(t: &Sandbox) {
+    for (name, value) in [("null", json!(null)), ("empty", json!([]))] {
+        let image = ImageMaker::busybox(t).set("Cmd", value).write();
+        let bundle = t.new_path(name);
+        let bundle = bundle.to_string_lossy();
+        command(t, &["image", "unpack", "-q", &image, &bundle])
+            .output()
+            .silent();
+        assert_eq!(args(&bundle), json!(["sh"]));
+        let ran = t.runtime(&["run", "-b", &bundle, &t.new_id()]);
+        ran.output().silent();
+    }
+}
+
+fn writes_the_command_that_was_given(t: &Sandbox) {
+    let (image, bundle) = (image(t), t.new_path("bundle"));
+    let bundle = bundle.to_string_lossy();
+    let words = ["--", "ls", "-d", "/srv"];
+    let unpack = ["image", "unpack", "-q", &image, &bundle];
+    command(t, &[&unpack[..], &words].concat())
+        .output()
+        .silent();
+    assert_eq!(args(&bundle), json!(["ls", "-d", "/srv"]));
+    command(t, &[&unpack[..4], &words].concat())
+        .output()
+        .refused_with(&["IMAGE DIRECTORY -- COMMAND"]);
+}
+
+/// The command of a bundle.
+fn args(bundle: &str) -> Value {
+    let text = fs::read(Path::new(bundle).join("config.json")).expect("read config.json");
+    let config: Value = serde_json::from_slice(&text).expect("is JSON");
+    config["process"]["args"].clone()
 }
 
 /// Type, mode, owner, size, times, link target, number of names, attributes and content of all there is.

@@ -21,6 +21,13 @@ pub fn command() -> Command {
             Arg::new("directory")
                 .value_name("DIRECTORY")
                 .help("a new or empty directory: gets rootfs and config.json"),
+        )
+        .arg(
+            Arg::new("command")
+                .value_name("COMMAND")
+                .help("the program and its arguments for config.json, instead of the image's")
+                .num_args(1..)
+                .last(true),
         );
     transfer_arguments(registry_arguments(command))
 }
@@ -34,14 +41,23 @@ pub(super) fn image() -> Arg {
 }
 
 pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
+    let command: Vec<String> = matches
+        .get_many("command")
+        .map(|words| words.cloned().collect())
+        .unwrap_or_default();
+    let directory = positional(matches, "directory").map(PathBuf::from);
+    if directory.is_none() && !command.is_empty() {
+        return Err(Error::new("a command is for a DIRECTORY's config.json")
+            .hint("write: image unpack IMAGE DIRECTORY -- COMMAND"));
+    }
     let home = home(matches)?;
     let image = fetched(&home, matches)?;
-    match positional(matches, "directory").map(PathBuf::from) {
+    match directory {
         None => {
             let layers = image.config.diff_ids.len();
             print(&format!("{}: {layers} layers unpacked\n", image.name))?;
         }
-        Some(directory) => write_bundle(&home, &image, &directory)?,
+        Some(directory) => write_bundle(&home, &image, &directory, command)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -58,7 +74,12 @@ pub(super) fn fetched(home: &Home, matches: &ArgMatches) -> Result<Fetched> {
     reporter.finish(fetch(home, &reference, &options, &reporter))
 }
 
-fn write_bundle(home: &Home, image: &Fetched, directory: &Path) -> Result<()> {
+fn write_bundle(
+    home: &Home,
+    image: &Fetched,
+    directory: &Path,
+    command: Vec<String>,
+) -> Result<()> {
     let shown = directory.display();
     fs::create_dir_all(directory).context(format_args!("mkdir {shown}"))?;
     let mut entries = fs::read_dir(directory).context(format_args!("read {shown}"))?;
@@ -70,5 +91,5 @@ fn write_bundle(home: &Home, image: &Fetched, directory: &Path) -> Result<()> {
         .and_then(|()| fs::set_permissions(&rootfs, Permissions::from_mode(0o755)))
         .context(format_args!("mkdir {}", rootfs.display()))?;
     copy_image(home, image, &rootfs)?;
-    write_config(home, image, &directory.join("config.json"))
+    write_config(home, image, command, &directory.join("config.json"))
 }

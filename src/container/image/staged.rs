@@ -238,13 +238,24 @@ pub fn discard(record: &ImageRecord) -> Result<()> {
     Ok(home.store.unpin(&record.snapshot)?)
 }
 
-/// Writes what `run` would run as the `config.json` of a bundle whose root file system is a copy of the image.
-pub fn write_config(home: &Home, image: &Fetched, path: &Path) -> Result<()> {
+/// Writes what `run` would run as the `config.json` of a bundle whose root file system is a copy of the image. Where
+/// neither the image nor `command` says what that is, it is what `spec` writes: a tree needs no command.
+pub fn write_config(
+    home: &Home,
+    image: &Fetched,
+    command: Vec<String>,
+    path: &Path,
+) -> Result<()> {
     let users = ImageUsers {
         snapshots: &home.snapshots,
         chain: &image.chain,
     };
+    let command = match command.is_empty() && !image.config.has_command() {
+        true => vec!["sh".into()],
+        false => command,
+    };
     let options = RunOptions {
+        command,
         hostname: "container".into(),
         ..RunOptions::default()
     };
