@@ -80,7 +80,10 @@ impl ImageConfig {
     /// Whether the image says what to run.
     pub fn has_command(&self) -> bool {
         self.execution().is_some_and(|run| {
-            let mut words = [run.entrypoint(), run.cmd()].into_iter().flatten().flatten();
+            let mut words = [run.entrypoint(), run.cmd()]
+                .into_iter()
+                .flatten()
+                .flatten();
             words.next().is_some_and(|program| !program.is_empty())
         })
     }

@@ -240,12 +240,7 @@ pub fn discard(record: &ImageRecord) -> Result<()> {
 
 /// Writes what `run` would run as the `config.json` of a bundle whose root file system is a copy of the image. Where
 /// neither the image nor `command` says what that is, it is what `spec` writes: a tree needs no command.
-pub fn write_config(
-    home: &Home,
-    image: &Fetched,
-    command: Vec<String>,
-    path: &Path,
-) -> Result<()> {
+pub fn write_config(home: &Home, image: &Fetched, command: Vec<String>, path: &Path) -> Result<()> {
     let users = ImageUsers {
         snapshots: &home.snapshots,
         chain: &image.chain,
