@@ -231,12 +231,10 @@ fn a_killed_run_is_swept_when_its_container_has_ended(t: &Sandbox) {
     )
     .spawn();
     // `running` it is already when `run` is about to let it become its program: killed then, both end.
-    let is_its_program = || {
+    c.wait_running();
+    wait_for("init to become its program", || {
         let name = fs::read_to_string(format!("/proc/{}/comm", c.pid()));
         name.is_ok_and(|name| name == "sleep\n")
-    };
-    wait_for("the container to run", || {
-        t.state_entries() == [c.id.clone()] && c.status() == "running" && is_its_program()
     });
     running.signal(nix::sys::signal::Signal::SIGKILL);
     drop(running.wait());

@@ -157,9 +157,6 @@ fn a_monitor_stays_flat(t: &Sandbox) {
         .time_limit(std::time::Duration::from_secs(1800))
         .spawn();
     let container = support::Container::named(t, &bundle, id);
-    support::sandbox::wait_for("the container", || {
-        container.invoke(&["state"]).output().status.success()
-    });
     container.wait_running();
     let (monitor_pid, init) = (monitor.pid(), container.pid());
     let commands = |count: usize| {

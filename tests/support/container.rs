@@ -156,9 +156,14 @@ impl<'a> Container<'a> {
         wait_for("the container to stop", || self.status() == "stopped");
     }
 
+    /// Waits through its creation too, when `state` does not know it yet.
     #[track_caller]
     pub fn wait_running(&self) {
-        wait_for("the container to run", || self.status() == "running");
+        wait_for("the container to run", || {
+            let known = self.invoke(&["state"]).output();
+            let state = serde_json::from_str::<Value>(&known.stdout);
+            state.is_ok_and(|state| state["status"] == "running")
+        });
     }
 
     /// Kills init and waits for the state to say so.
