@@ -30,6 +30,15 @@ pub fn options(name: &'static str, value: &'static str, help: &'static str) -> A
     option(name, value, help).action(ArgAction::Append)
 }
 
+/// `--trace-start`, of every command that starts a process.
+pub fn trace_start() -> Arg {
+    option(
+        crate::container::trace::OPTION,
+        "FILE",
+        "write the phases of the start to FILE, as a trace for Perfetto",
+    )
+}
+
 /// The container's id.
 pub fn container_id() -> Arg {
     Arg::new("id")

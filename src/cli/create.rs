@@ -1,7 +1,7 @@
 //! `create`: makes a container whose process waits for `start`.
 
 use super::ExitCode;
-use super::argument::{container_id, flag, id, number, option, path};
+use super::argument::{container_id, flag, id, number, option, path, trace_start};
 use crate::container::{CreateOptions, Globals, Id};
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
@@ -51,6 +51,7 @@ pub fn start_arguments() -> Vec<Arg> {
             "N",
             "pass N file descriptors from 3 on to the container",
         ),
+        trace_start(),
     ]
 }
 
@@ -73,6 +74,7 @@ pub fn start_options(matches: &ArgMatches, others: CreateOptions) -> Result<Crea
         no_new_keyring: matches.get_flag("no-new-keyring"),
         no_subreaper: matches.get_flag("no-subreaper"),
         preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
+        trace_start: path(matches, "trace-start"),
         ..others
     })
 }

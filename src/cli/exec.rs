@@ -62,6 +62,7 @@ pub fn command() -> Command {
             "go on even if the container is paused",
         ))
         .arg(flag("no-subreaper", "don't adopt orphans of the container"))
+        .arg(argument::trace_start())
         .arg(container_id())
         .arg(
             Arg::new("command")
@@ -113,6 +114,7 @@ fn exec_options(matches: &ArgMatches) -> Result<ExecOptions> {
         preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
         detach: matches.get_flag("detach"),
         no_subreaper: matches.get_flag("no-subreaper"),
+        trace_start: path(matches, "trace-start"),
     })
 }
 

@@ -164,6 +164,7 @@ pub fn run(words: Vec<OsString>) -> u8 {
     {
         // The earlier, the less is done twice. Where it fails, the command itself tries again and says why.
         let _ = container::own_binary::protect();
+        container::trace::begin_if_asked(&words);
     }
     let done = match is_front {
         true => container::front::run(words)

@@ -4,9 +4,10 @@ use super::console::{self, Console};
 use super::monitor::{self, Watched};
 use super::options::{ExecOptions, Globals};
 use super::status::is_alive;
+use super::trace::Trace;
 use super::{
     Id, Record, StateDir, Status, exec_cgroup, inherited, intel_rdt, own_binary, pid_file,
-    seccomp_agent,
+    seccomp_agent, trace,
 };
 use crate::cgroup::Cgroup;
 use crate::error::{Context, Error, Result};
@@ -26,16 +27,21 @@ use std::os::unix::fs::OpenOptionsExt;
 /// The process's exit code, 128 plus the signal where one ended it; 0 with `--detach`.
 pub fn exec(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> {
     own_binary::protect()?;
-    exec_named(globals, id, options).context(format_args!("exec in {id}"))
+    let trace = Trace::open(options.trace_start.as_ref(), "exec in", id)?;
+    let ended = exec_named(globals, id, options, &trace).context(format_args!("exec in {id}"));
+    trace.finish(&ended);
+    ended
 }
 
-fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> {
+fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions, trace: &Trace<'_>) -> Result<i32> {
+    trace::mark("command line");
     let inherited = inherited::of_caller(options.preserve_fds);
     let dir = StateDir::open(&globals.root, id)?;
     let record = dir.read()?;
     check_status(&record, &dir, options)?;
     let spec = dir.config()?;
     let process = process(&spec, options)?;
+    trace::mark("record and config.json");
     Console::check(
         Some(&process),
         options.console_socket.as_deref(),
@@ -53,6 +59,7 @@ fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> 
     plan.warnings
         .iter()
         .for_each(|warning| log::warn!("{warning}"));
+    trace::mark("host and plan");
     let console = Console::open(Some(&process), options.console_socket.as_deref())?;
     if !options.detach && !options.no_subreaper {
         crate::sys::credentials::become_subreaper()
@@ -67,17 +74,22 @@ fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions) -> Result<i32> 
         .transpose()
         .context("make a signalfd")?;
     let running = created.start()?;
+    trace::mark(trace::STARTED);
     log::logger().flush();
+    trace.save();
     match signals {
         None => Ok(0),
-        Some(signals) => Ok(monitor::watch(&Watched {
-            process: &running,
-            signals,
-            master,
-            notify: None,
-            memory: None,
-        })?
-        .code()),
+        Some(signals) => {
+            let exit = monitor::watch(&Watched {
+                process: &running,
+                signals,
+                master,
+                notify: None,
+                memory: None,
+            })?;
+            trace::mark("wait for the program");
+            Ok(exit.code())
+        }
     }
 }
 
@@ -200,12 +212,15 @@ fn enter<'p>(
         join: namespaces_of(spec, record)?,
         into_cgroup: cgroup.clone_into_fd(),
     };
+    trace::mark("cgroup and namespaces");
     let process = spawn(&mut prepared, &placement)?;
+    trace::mark("clone");
     let init = Spawned::new(process, &plan.init, None);
     if let Some(rdt) = &record.intel_rdt {
         intel_rdt::admit(rdt, init.pid())?;
     }
     let joined = init.map_ids()?.join_cgroups(&cgroup.join_fds()?)?;
+    trace::mark("id maps and cgroup join");
     joined.finish(&mut ExecSide { plan, record })
 }
 

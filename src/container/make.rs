@@ -11,7 +11,7 @@ use super::image::{self, ImageRecord, Staged};
 use super::intel_rdt::{self, RdtRecord};
 use super::options::{CreateOptions, Globals};
 use super::state::{Phase, Record, StateDir, Unpublished};
-use super::{hooks, inherited, listener, notify, status, timestamp};
+use super::{hooks, inherited, listener, notify, status, timestamp, trace};
 use crate::cgroup::{self, Cgroup, CgroupRecord};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
@@ -131,6 +131,7 @@ impl<'o> Making<'o> {
         options: &'o CreateOptions,
         attached: bool,
     ) -> Result<Making<'o>> {
+        trace::mark("command line");
         let image = options.image.as_ref();
         let staged = image
             .map(|image| Staged::new(image, &globals.root, &options.id))
@@ -143,13 +144,16 @@ impl<'o> Making<'o> {
                 (bundle, json, spec)
             }
         };
+        trace::mark("config.json");
         let host = Host::probe()?;
+        trace::mark("host");
         let plan_options = plan::Options {
             overlay: staged.as_ref().map(|staged| staged.overlay.clone()),
             volumes: staged.as_ref().map_or_else(Vec::new, Staged::volumes),
             ..plan_options(globals, options, bundle)
         };
         let plan = plan::plan(&spec, &host, &plan_options)?;
+        trace::mark("plan");
         Console::check(
             spec.process.as_ref(),
             options.console_socket.as_deref(),
@@ -179,35 +183,35 @@ impl<'o> Making<'o> {
         let mut made = self.note(dir, rdt, host_mounts)?;
         if let Some(staged) = &self.staged {
             staged.make()?;
-            fault::point("snapshot")?;
+            point("snapshot")?;
         }
         self.make_group(&mut made)?;
         if self.plan.cgroup.systemd.is_none() {
             made.cgroup = cgroup::begin(&self.plan.cgroup, &made.record.cgroup)?;
         }
-        fault::point("cgroup")?;
+        point("cgroup")?;
         if let Some(directory) = &self.plan_options.notify_dir {
             notify::make_directory(directory)?;
         }
         let waits = then == AfterCreated::Wait;
         let start = waits.then(|| listener::bind(made.dir.path())).transpose()?;
-        fault::point("start-socket")?;
+        point("start-socket")?;
         let start = start.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let hook_output = HookOutput::of(&made.record.annotations)?;
         let fds = self.child_fds(console, start, &hook_output)?;
-        fault::point("prepared-mounts")?;
+        point("prepared-mounts")?;
         let init = self.spawn(&made, fds)?;
-        fault::point("clone")?;
+        point("clone")?;
         // From here on the child mounts, on another core, while we see to what it can't do itself.
         let mapped = init.map_ids()?;
-        fault::point("id-maps")?;
+        point("id-maps")?;
         self.limit(&mut made, mapped.pid())?;
-        fault::point("limits")?;
+        point("limits")?;
         made.dir.write_first_config(&self.json)?;
         let joined = mapped.join_cgroups(&made.cgroup.join_fds()?)?;
-        fault::point("cgroup-join")?;
+        point("cgroup-join")?;
         let record = self.stage(&mut made, joined.pid())?;
-        fault::point("staged")?;
+        point("staged")?;
         if !self.plan.hooks.poststop.is_empty() {
             let hooks = self.plan.hooks.poststop.clone();
             made.undo.poststop = Some((hooks, made.record.clone()));
@@ -303,9 +307,9 @@ impl<'o> Making<'o> {
             record,
             cgroup: Cgroup::default(),
         };
-        fault::point("state-directory")?;
+        point("state-directory")?;
         made.dir.write(&made.record)?;
-        fault::point("record")?;
+        point("record")?;
         Ok(made)
     }
 
@@ -360,12 +364,12 @@ impl<'o> Making<'o> {
     /// The container can be found: whoever waits for it is told.
     fn register(&self, made: &mut Made, created: &Created<'_>) -> Result<()> {
         let pid = created.pid();
-        fault::point("registered")?;
+        point("registered")?;
         if let Some(file) = &self.options.pid_file {
             super::pid_file::write(file, pid)?;
             made.undo.pid_file = Some(file.clone());
         }
-        fault::point("pid-file")?;
+        point("pid-file")?;
         // COMPAT(crun): the annotation means what `--pidfd-socket` does.
         let receiver = made.record.annotations.get("run.oci.pidfd_receiver");
         let receiver = receiver.map(PathBuf::from);
@@ -375,6 +379,12 @@ impl<'o> Making<'o> {
         }
         Ok(())
     }
+}
+
+/// A place between two phases: the trace notes it, and faults strike there.
+fn point(name: &'static str) -> Result<()> {
+    trace::mark(name);
+    fault::point(name)
 }
 
 /// What the command line says, as planning takes it.

@@ -41,6 +41,7 @@ pub mod start;
 pub mod state;
 pub mod status;
 pub mod timestamp;
+pub mod trace;
 pub mod update;
 
 pub use id::Id;

@@ -100,6 +100,8 @@ pub struct CreateOptions {
     pub detach: bool,
     /// `run --keep`: the container is not deleted when its process ends.
     pub keep: bool,
+    /// `--trace-start`: where the times of the start are written.
+    pub trace_start: Option<PathBuf>,
     /// `--image` and `--rootfs`: there is no bundle.
     pub image: Option<ImageOptions>,
 }
@@ -120,6 +122,7 @@ impl CreateOptions {
             no_subreaper: false,
             detach: false,
             keep: false,
+            trace_start: None,
             image: None,
         }
     }
@@ -166,6 +169,8 @@ pub struct ExecOptions {
     pub detach: bool,
     /// `--no-subreaper`.
     pub no_subreaper: bool,
+    /// `--trace-start`.
+    pub trace_start: Option<PathBuf>,
 }
 
 /// `--user UID[:GID]`.

@@ -7,21 +7,26 @@ use super::monitor::{self, Watched};
 use super::notify::Notify;
 use super::options::{CreateOptions, Globals};
 use super::out_of_memory::{self, Witness};
+use super::trace::{self, Trace};
 use super::{delete, image, own_binary, start};
 use crate::error::{Context, Error, Result};
 use crate::init::parent::Running;
 use crate::plan::HookOp;
-use crate::sys::clone::fork_alone;
+use crate::sys::clone::{fork_alone, pidfd_send_signal, wait_pidfd};
 use crate::sys::{open, process, socket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// The process's exit code, 128 plus the signal where one ended it; 0 with `--detach`.
 pub fn run(globals: &Globals, options: &CreateOptions) -> Result<i32> {
     own_binary::protect()?;
-    run_named(globals, options).context(format_args!("run {}", options.id))
+    let id = &options.id;
+    let trace = Trace::open(options.trace_start.as_ref(), "run", id)?;
+    let ended = run_named(globals, options, &trace).context(format_args!("run {id}"));
+    trace.finish(&ended);
+    ended
 }
 
-fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
+fn run_named(globals: &Globals, options: &CreateOptions, trace: &Trace<'_>) -> Result<i32> {
     let making = Making::plan(globals, options, !options.detach)?;
     let process = making.spec.process.as_ref();
     if process.is_none() {
@@ -43,16 +48,16 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
         .context("make a signalfd")?;
     let notify = Notify::listen(made.dir.path())?;
     let init = created.start()?;
+    trace::mark(trace::STARTED);
     // What there was to warn of is of no use to whoever watches the log only when the process has ended.
     log::logger().flush();
     let (mut dir, record) = made.keep();
     if let Err(error) = start::poststart(&making.spec, &record) {
-        // SPEC(runtime.md#lifecycle): a failed poststart hook stops and deletes the container.
-        let _ = crate::sys::clone::pidfd_send_signal(init.pidfd.as_fd(), libc::SIGKILL);
-        let _ = crate::sys::clone::wait_pidfd(std::os::fd::AsRawFd::as_raw_fd(&init.pidfd), true);
-        let _ = delete::remove(dir, &record);
+        end_and_remove(&init, dir, &record);
         return Err(error);
     }
+    trace::mark("poststart hooks");
+    trace.save();
     // Others may look at the container, signal it and run processes in it meanwhile.
     dir.unlock();
     if let Some(image) = &options.image {
@@ -83,6 +88,7 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
         notify,
         memory: witness.as_ref().map(|witness| witness as _),
     })?;
+    trace::mark("wait for the program");
     // What an out-of-memory kill leaves, of init or of what a shell there waited for.
     if exit.code() == 128 + libc::SIGKILL {
         out_of_memory::tell(&options.id, &record, witness.as_ref());
@@ -90,8 +96,16 @@ fn run_named(globals: &Globals, options: &CreateOptions) -> Result<i32> {
     if !options.keep {
         let hooks = making.plan.hooks.poststop.as_slice();
         delete_ended(globals, options, dir, &record, hooks)?;
+        trace::mark("delete");
     }
     Ok(exit.code())
+}
+
+/// SPEC(runtime.md#lifecycle): a failed poststart hook stops and deletes the container. Its error is what there is to tell.
+fn end_and_remove(init: &Running, dir: super::StateDir, record: &super::Record) {
+    let _ = pidfd_send_signal(init.pidfd.as_fd(), libc::SIGKILL);
+    let _ = wait_pidfd(init.pidfd.as_raw_fd(), true);
+    let _ = delete::remove(dir, record);
 }
 
 /// `run --detach --rm`: a process stays that deletes the container when it has ended. It holds the container's note in
@@ -108,7 +122,7 @@ fn leave_keeper(
         let _ = process::new_session();
         let _ = open::silence_standard_streams();
         crate::sys::memory::release_code();
-        let _ = socket::readable(std::os::fd::AsRawFd::as_raw_fd(&init.pidfd), -1);
+        let _ = socket::readable(init.pidfd.as_raw_fd(), -1);
         let deleted = delete_ended(globals, options, dir, record, poststop);
         tended.remove();
         process::exit(deleted.is_err().into())

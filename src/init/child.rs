@@ -4,7 +4,7 @@
 //! and an errno; the parent, which still has the plan, writes the sentence.
 
 use super::failure::{During, Failure, Operation, Result};
-use super::message::{ChildEnd, FromInit, ToInit};
+use super::message::{ChildEnd, Fds, FromInit, ToInit};
 use super::path::Above;
 use super::prepare::{Filter, Prepared};
 use super::step;
@@ -51,12 +51,14 @@ pub struct Child<'c, 'p> {
 /// Runs all steps. Never returns: the last step is `execve`.
 pub fn run(prepared: &mut Prepared<'_>, runtime: RawFd) -> ! {
     sys::allocator::forbid_allocation();
+    prepared.marks.note_begin();
     let steps = &prepared.plan.steps;
     let mut child = Child::new(prepared, ChildEnd(runtime));
     let failure = match child.begin() {
         Ok(()) => child.run_steps(steps),
         Err(failure) => failure,
     };
+    child.prepared.marks.note_failure();
     let _ = child
         .runtime
         .send(FromInit::Failed(child.step, failure), &[]);
@@ -115,6 +117,7 @@ impl Child<'_, '_> {
     }
 
     fn run_steps(&mut self, steps: &[Step]) -> Failure {
+        self.prepared.marks.note_ready();
         for (index, step) in steps.iter().enumerate() {
             self.step = (steps.len() - index) as u32;
             let struck = self.prepared.fault.strike(index);
@@ -122,6 +125,7 @@ impl Child<'_, '_> {
             if let Err(failure) = done.and_then(|()| self.execute(step)) {
                 return failure;
             }
+            self.prepared.marks.note_step(index);
         }
         // A plan ends with Exec or, without a process, with AwaitStart.
         Failure::new(Operation::Whole, Errno::ENOEXEC)
@@ -218,22 +222,32 @@ impl Child<'_, '_> {
         }
     }
 
+    /// Waits for the parent's word.
+    pub fn expect(&self, message: ToInit) -> sys::Result<Fds> {
+        self.waiting(|| self.runtime.expect(message))
+    }
+
+    /// Notes how long the step that runs has waited.
+    fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        let index = self.prepared.plan.steps.len() - self.step as usize;
+        self.prepared.marks.note_wait(index);
+        let answer = wait();
+        self.prepared.marks.note_answer(index);
+        answer
+    }
+
     fn await_runtime_hooks(&self) -> Result {
         self.runtime
             .send(FromInit::Hooks, &[])
             .during(Operation::Send)?;
-        self.runtime
-            .expect(ToInit::Continue)
+        self.expect(ToInit::Continue)
             .map(drop)
             .during(Operation::Receive)
     }
 
     /// Writing `0` moves the writer, which spares the kernel its global lock (docs/decisions/0004-children-join-cgroups.md).
     fn join_cgroup(&self) -> Result {
-        let files = self
-            .runtime
-            .expect(ToInit::Cgroup)
-            .during(Operation::Receive)?;
+        let files = self.expect(ToInit::Cgroup).during(Operation::Receive)?;
         for &file in files.as_slice() {
             open::write_all(file, b"0").during(Operation::JoinCgroup)?;
             open::close(file);
@@ -254,8 +268,7 @@ impl Child<'_, '_> {
                     .send(FromInit::NotifyFd, &fds)
                     .during(Operation::SendListener)?;
                 drop(listener);
-                self.runtime
-                    .expect(ToInit::Continue)
+                self.expect(ToInit::Continue)
                     .map(drop)
                     .during(Operation::Receive)
             }
@@ -269,7 +282,8 @@ impl Child<'_, '_> {
         self.runtime
             .send(FromInit::Created, &[])
             .during(Operation::Send)?;
-        let (answer, _) = self.runtime.receive().during(Operation::Receive)?;
+        let answer = self.waiting(|| self.runtime.receive());
+        let (answer, _) = answer.during(Operation::Receive)?;
         if answer != ToInit::Wait {
             return Ok(());
         }

@@ -15,5 +15,6 @@ pub mod path;
 pub mod prepare;
 pub mod spawn;
 mod step;
+pub mod trace;
 
 pub use step::overlay::stack as stack_overlay;

@@ -7,6 +7,7 @@ use super::failure::{Failure, Operation};
 use super::fault;
 use super::message::{Fds, FromInit, ParentEnd, ToInit};
 use super::spawn::NewProcess;
+use super::trace;
 use crate::error::{Context, Error, Result};
 use crate::plan::{IdMaps, InitPlan, RlimitOp, Step};
 use crate::sys::clone::{Exit, pidfd_send_signal, wait_pidfd};
@@ -175,9 +176,10 @@ impl<'p> Joined<'p> {
     pub fn finish(self, companion: &mut dyn Companion) -> Result<Created<'p>> {
         let init = self.0;
         loop {
-            let (message, fds) = match receive(init.messages(), init.interrupt)? {
-                Some(received) => received,
-                None => return Err(init.died()),
+            let received = receive(init.messages(), init.interrupt);
+            trace::mark("wait for init");
+            let Some((message, fds)) = received? else {
+                return Err(init.died());
             };
             match message {
                 FromInit::Created => return Ok(Created(init)),
@@ -187,6 +189,7 @@ impl<'p> Joined<'p> {
                 }
                 FromInit::Hooks => {
                     companion.run_hooks(init.pid())?;
+                    trace::mark("runtime hooks");
                     fault::point("runtime-hooks")?;
                     init.tell(ToInit::Continue, &[])?;
                 }
@@ -196,6 +199,7 @@ impl<'p> Joined<'p> {
                         .first()
                         .ok_or_else(|| Error::new("a seccomp listener without fd"))?;
                     companion.pass_listener(init.pid(), open::own(listener))?;
+                    trace::mark("seccomp listener");
                     fault::point("listener")?;
                     init.tell(ToInit::Continue, &[])?;
                 }

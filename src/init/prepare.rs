@@ -3,6 +3,7 @@
 //! Argument arrays for `execve`, the two halves of the state that hooks read, and fds.
 
 use super::fault::ChildFault;
+use super::trace::Marks;
 use crate::plan::{HookOp, InitPlan, Step};
 use crate::sys::process::TextArray;
 use std::ffi::CString;
@@ -166,6 +167,8 @@ pub struct Prepared<'p> {
     pub ignored_signals: u64,
     /// What shall go wrong, for tests.
     pub fault: ChildFault,
+    /// Where the child notes the times of its steps.
+    pub marks: Marks,
 }
 
 impl<'p> Prepared<'p> {
@@ -185,6 +188,7 @@ impl<'p> Prepared<'p> {
             fds,
             ignored_signals: crate::sys::signal::ignored(),
             fault: ChildFault::from_environment(),
+            marks: Marks::of(plan),
         };
         for step in &plan.steps {
             match step {

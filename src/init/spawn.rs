@@ -4,9 +4,9 @@
 //! owns them, and a time namespace wants its offsets before anyone is in it. A short-lived process without memory of
 //! its own does all that and makes the child with `CLONE_PARENT`, so the child is ours either way.
 
-use super::child;
 use super::message::ParentEnd;
 use super::prepare::Prepared;
+use super::{child, trace};
 use crate::error::{Context, Error, Result};
 use crate::sys::clone::{Answer, Fork, ForkFlags, borrow_process, fork_then, setns, unshare};
 use crate::sys::{open, socket};
@@ -61,7 +61,9 @@ pub fn spawn(prepared: &mut Prepared<'_>, placement: &Placement<'_>) -> Result<N
     {
         made = from_borrowed_process(prepared, placement, theirs.as_raw_fd(), !HAS_CLONE3);
     }
-    made.map(|(pid, pidfd)| NewProcess {
+    let (pid, pidfd) = made?;
+    trace::add_child(pid, prepared.plan, prepared.marks);
+    Ok(NewProcess {
         pid,
         pidfd: open::own(pidfd),
         end: ours,

@@ -1,6 +1,8 @@
-//! set_mempolicy(2), madvise(2).
+//! set_mempolicy(2), madvise(2), mmap(2).
 
 use super::Result;
+use nix::errno::Errno;
+use std::sync::atomic::AtomicU64;
 
 /// set_mempolicy(2) of the calling task; `nodes` is a bit mask, node 0 lowest.
 pub fn set_memory_policy(mode: i32, nodes: &[u64]) -> Result<()> {
@@ -12,6 +14,20 @@ pub fn set_memory_policy(mode: i32, nodes: &[u64]) -> Result<()> {
     };
     // SAFETY: the slice is valid for its length; null means no nodes.
     unsafe { syscall!(SYS_set_mempolicy, mode, pointer, bits) }.map(drop)
+}
+
+/// mmap(2): numbers that processes made from now on share with us, zero at first. They stay until the process ends.
+pub fn shared_numbers(count: usize) -> Result<&'static [AtomicU64]> {
+    let bytes = count.max(1) * size_of::<AtomicU64>();
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    // SAFETY: a new anonymous mapping wherever the kernel likes.
+    let memory = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, kind, -1, 0) };
+    if memory == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    // SAFETY: the mapping is page-aligned, holds `count` zeroes, is never unmapped, and is only used through atomics.
+    Ok(unsafe { std::slice::from_raw_parts(memory.cast(), count) })
 }
 
 /// madvise(2), `MADV_DONTNEED`, on what is mapped read-only from our own file: a process that only waits keeps no code in

@@ -16,6 +16,7 @@ macro_rules! syscall {
 
 pub mod allocator;
 pub mod bpf;
+pub mod clock;
 pub mod clone;
 pub mod copy;
 pub mod credentials;

@@ -35,6 +35,7 @@ mod spec;
 mod start;
 mod state;
 mod terminal;
+mod trace_start;
 mod update;
 
 fn main() -> std::process::ExitCode {
@@ -73,6 +74,7 @@ fn main() -> std::process::ExitCode {
             ("start", start::CASES),
             ("state", state::CASES),
             ("terminal", terminal::CASES),
+            ("trace_start", trace_start::CASES),
             ("update", update::CASES),
         ],
     )

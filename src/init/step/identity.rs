@@ -20,7 +20,6 @@ pub fn become_namespace_root(
     clear_groups: bool,
 ) -> Result {
     child
-        .runtime
         .expect(ToInit::Continue)
         .map(drop)
         .during(Operation::Receive)?;
