@@ -28,6 +28,7 @@ mod resume;
 mod run;
 mod run_descriptors;
 mod run_image;
+mod run_image_databases;
 mod run_image_ids;
 mod run_image_life;
 mod run_image_mounts;
@@ -67,6 +68,7 @@ fn main() -> std::process::ExitCode {
             ("run", run::CASES),
             ("run_descriptors", run_descriptors::CASES),
             ("run_image", run_image::CASES),
+            ("run_image_databases", run_image_databases::CASES),
             ("run_image_ids", run_image_ids::CASES),
             ("run_image_life", run_image_life::CASES),
             ("run_image_mounts", run_image_mounts::CASES),
