@@ -203,6 +203,8 @@ pub struct DeviceOp {
 pub enum RootChange {
     /// `pivot_root(2)` and a lazy unmount of the old root.
     Pivot,
+    /// The same where the host's mounts are peers of ours: they must not hear of the unmount.
+    PivotFromPeers,
     /// `--no-pivot`: the root is moved over `/`.
     Move,
     /// Without a mount namespace of its own.

@@ -139,10 +139,14 @@ impl<'p> Planner<'p> {
             .cloned()
     }
 
+    /// A shared root keeps the host's peer groups, so that what is mounted in shared binds reaches the host.
+    fn is_among_peers(&self) -> bool {
+        self.linux.rootfs_propagation.ends_with("shared")
+    }
+
     /// SPEC(config.md#root) SPEC(config-linux.md#rootfs-mount-propagation)
     fn root(&mut self) -> Result<()> {
-        // A shared root keeps the host's peer groups, so that what is mounted in shared binds reaches the host.
-        let apart = self.linux.rootfs_propagation.ends_with("shared");
+        let apart = self.is_among_peers();
         if self.namespaces.has(libc::CLONE_NEWNS) && !apart {
             self.push(Step::TreePropagation {
                 flag: libc::MS_SLAVE,
@@ -401,6 +405,7 @@ impl<'p> Planner<'p> {
         let how = match () {
             () if !self.namespaces.has(libc::CLONE_NEWNS) => RootChange::Chroot,
             () if self.options.no_pivot => RootChange::Move,
+            () if self.is_among_peers() => RootChange::PivotFromPeers,
             () => RootChange::Pivot,
         };
         self.push(Step::ChangeRoot { how });

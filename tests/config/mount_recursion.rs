@@ -14,6 +14,7 @@ cases![
     slave_receives,
     private_receives_nothing,
     shared_sends,
+    a_shared_root_leaves_the_host_its_mounts,
     rro_on_a_plain_bind
 ];
 
@@ -146,6 +147,18 @@ fn slave_receives(t: &Sandbox) {
 
 fn private_receives_nothing(t: &Sandbox) {
     assert!(!receives(t, "rprivate"));
+}
+
+/// Where the host's mounts are shared, as systemd makes them, unmounting the old root must not unmount them all.
+fn a_shared_root_leaves_the_host_its_mounts(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .set("/linux/rootfsPropagation", crate::support::json!("rshared"))
+        .args(&["/bin/true"]);
+    let script = "mount --make-rshared /; cp /proc/self/mountinfo \"$0\"; \"$@\" && diff \"$0\" /proc/self/mountinfo";
+    let before = t.new_path("before").to_string_lossy().into_owned();
+    t.run_through(&["unshare", "-m", "sh", "-c", script, &before], &bundle)
+        .silent();
 }
 
 fn shared_sends(t: &Sandbox) {

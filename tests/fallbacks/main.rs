@@ -9,20 +9,48 @@ mod support;
 
 mod deny;
 
+#[path = "../cli/bad_ids.rs"]
+mod bad_ids;
+#[path = "../cli/create.rs"]
+mod create;
+#[path = "../cli/debian.rs"]
+mod debian;
+#[path = "../cli/delete.rs"]
+mod delete;
+#[path = "../cli/demo.rs"]
+mod demo;
 #[path = "../config/devices.rs"]
 mod devices;
+#[path = "../cli/events.rs"]
+mod events;
 #[path = "../cli/exec.rs"]
 mod exec;
 #[path = "../cli/exec_process.rs"]
 mod exec_process;
+#[path = "../cli/features.rs"]
+mod features;
+#[path = "../cli/global.rs"]
+mod global;
+#[path = "../cli/hook_setting.rs"]
+mod hook_setting;
 #[path = "../cli/hooks.rs"]
 mod hooks;
 #[path = "../config/id_maps.rs"]
 mod id_maps;
+#[path = "../cli/image_commit.rs"]
+mod image_commit;
+#[path = "../cli/image_space.rs"]
+mod image_space;
+#[path = "../cli/image_tree.rs"]
+mod image_tree;
+#[path = "../cli/install.rs"]
+mod install;
 #[path = "../cli/kill.rs"]
 mod kill;
 #[path = "../cli/lifecycle.rs"]
 mod lifecycle;
+#[path = "../cli/list.rs"]
+mod list;
 #[path = "../config/mount_options.rs"]
 mod mount_options;
 #[path = "../config/mount_recursion.rs"]
@@ -35,44 +63,85 @@ mod namespaces;
 mod paths;
 #[path = "../cli/pause.rs"]
 mod pause;
+#[path = "../cli/ps.rs"]
+mod ps;
+#[path = "../cli/resume.rs"]
+mod resume;
 #[path = "../config/root.rs"]
 mod root;
 #[path = "../cli/run.rs"]
 mod run;
 #[path = "../cli/run_descriptors.rs"]
 mod run_descriptors;
+#[path = "../cli/run_image.rs"]
+mod run_image;
+#[path = "../cli/run_image_ids.rs"]
+mod run_image_ids;
+#[path = "../cli/run_image_life.rs"]
+mod run_image_life;
+#[path = "../cli/run_image_mounts.rs"]
+mod run_image_mounts;
+#[path = "../cli/spec.rs"]
+mod spec;
 #[path = "../cli/start.rs"]
 mod start;
+#[path = "../cli/state.rs"]
+mod state;
 #[path = "../cli/terminal.rs"]
 mod terminal;
 #[path = "../config/time.rs"]
 mod time;
+#[path = "../cli/update.rs"]
+mod update;
 
 use std::process::{Command, ExitCode};
 
 use support::Case;
 
-/// The files of cases, and whether each is about processes, or about mounts.
+/// The files of cases: all of `tests/cli`, and of `tests/config` what is about processes and mounts.
 const FILES: &[(&str, &[Case])] = &[
+    ("bad_ids", bad_ids::CASES),
+    ("create", create::CASES),
+    ("debian", debian::CASES),
+    ("delete", delete::CASES),
+    ("demo", demo::CASES),
     ("devices", devices::CASES),
+    ("events", events::CASES),
     ("exec", exec::CASES),
     ("exec_process", exec_process::CASES),
+    ("features", features::CASES),
+    ("global", global::CASES),
+    ("hook_setting", hook_setting::CASES),
     ("hooks", hooks::CASES),
     ("id_maps", id_maps::CASES),
+    ("image_commit", image_commit::CASES),
+    ("image_space", image_space::CASES),
+    ("image_tree", image_tree::CASES),
+    ("install", install::CASES),
     ("kill", kill::CASES),
     ("lifecycle", lifecycle::CASES),
+    ("list", list::CASES),
     ("mount_options", mount_options::CASES),
     ("mount_recursion", mount_recursion::CASES),
     ("mounts", mounts::CASES),
     ("namespaces", namespaces::CASES),
     ("paths", paths::CASES),
     ("pause", pause::CASES),
+    ("ps", ps::CASES),
+    ("resume", resume::CASES),
     ("root", root::CASES),
     ("run", run::CASES),
     ("run_descriptors", run_descriptors::CASES),
+    ("run_image", run_image::CASES),
+    ("run_image_ids", run_image_ids::CASES),
+    ("run_image_life", run_image_life::CASES),
+    ("run_image_mounts", run_image_mounts::CASES),
+    ("spec", spec::CASES),
     ("start", start::CASES),
+    ("state", state::CASES),
     ("terminal", terminal::CASES),
     ("time", time::CASES),
+    ("update", update::CASES),
 ];
 
 const PROCESSES: &str =

@@ -17,7 +17,7 @@ pub fn tree_propagation(flag: u64) -> Result {
 /// Binds the root on itself, since `pivot_root` wants a mount, and keeps a handle on it.
 pub fn open_root(child: &mut Child, path: &CStr, apart: bool) -> Result {
     let tree = match mount::clone_tree(libc::AT_FDCWD, path, true, false) {
-        Err(Errno::ENOSYS) => return bind_root_by_path(child, path),
+        Err(Errno::ENOSYS) => return bind_root_by_path(child, path, apart),
         other => other.during(Operation::OpenSource)?,
     };
     let place = open::open_at(libc::AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)
@@ -77,11 +77,16 @@ fn make_private(fd: RawFd, recursive: u64) -> sys::Result<()> {
 
 /// KERNEL(<5.2)
 #[cold]
-fn bind_root_by_path(child: &mut Child, path: &CStr) -> Result {
-    mount::mount(Some(path), path, None, libc::MS_BIND | libc::MS_REC, None)
-        .during(Operation::Attach)?;
+fn bind_root_by_path(child: &mut Child, path: &CStr, apart: bool) -> Result {
     let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let covered = open::open_at(libc::AT_FDCWD, path, flags, 0).during(Operation::Resolve)?;
+    let kind = libc::MS_BIND | libc::MS_REC;
+    mount::mount(Some(path), path, None, kind, None).during(Operation::Attach)?;
     child.root = open::open_at(libc::AT_FDCWD, path, flags, 0).during(Operation::Resolve)?;
+    if apart {
+        set_apart(child.root, covered).during(Operation::SetPropagation)?;
+    }
+    open::close(covered);
     Ok(())
 }
 
@@ -94,6 +99,7 @@ pub fn change_root(child: &mut Child, how: RootChange) -> Result {
             mount::pivot_root(c".", c".").during(Operation::Whole)?;
             mount::unmount(c".", libc::MNT_DETACH).during(Operation::Whole)?;
         }
+        RootChange::PivotFromPeers => pivot_from_peers()?,
         RootChange::Move => {
             hide_kernel_file_systems();
             // A shared root would send the move to the host.
@@ -105,6 +111,19 @@ pub fn change_root(child: &mut Child, how: RootChange) -> Result {
         RootChange::Chroot => open::change_root(c".").during(Operation::Whole)?,
     }
     open::enter_path(c"/").during(Operation::Enter)
+}
+
+/// To the working directory. An unmount among peers is one of the host's too: it would lose all that is mounted below
+/// its shared mounts.
+fn pivot_from_peers() -> Result {
+    let old = open::open_at(libc::AT_FDCWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)
+        .during(Operation::Resolve)?;
+    mount::pivot_root(c".", c".").during(Operation::Whole)?;
+    open::enter(old).during(Operation::Enter)?;
+    open::close(old);
+    mount::mount(None, c".", None, libc::MS_SLAVE | libc::MS_REC, None)
+        .during(Operation::SetPropagation)?;
+    mount::unmount(c".", libc::MNT_DETACH).during(Operation::Whole)
 }
 
 /// The host's /proc and /sys stay mounted below a root that was moved. The kernel lets a user namespace mount its own

@@ -180,6 +180,7 @@ impl Display for RootChange {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             RootChange::Pivot => "pivot_root",
+            RootChange::PivotFromPeers => "pivot_root, the old root a slave",
             RootChange::Move => "move over /",
             RootChange::Chroot => "chroot",
         })
