@@ -145,8 +145,23 @@ fn is_refusal(error: &Error) -> bool {
     )
 }
 
-/// Every level from the mount point down, with what each needs before a level below it can be used.
+/// Every level from the mount point down. Another container's removal may take an empty parent away meanwhile: then all
+/// that isn't there is made again.
 fn make_levels(plan: &DirectoryPlan, record: &DirectoryRecord) -> Result<()> {
+    let shares_parents = record.depth() > record.kept_levels + 1;
+    let vanished = |error: &Error| matches!(error.os(), Some(Errno::ENOENT | Errno::ENODEV));
+    let mut made = make_each_level(plan, record);
+    for _ in 0..16 {
+        if !(shares_parents && made.as_ref().is_err_and(vanished)) {
+            break;
+        }
+        made = make_each_level(plan, record);
+    }
+    made
+}
+
+/// With what each level needs before one below it can be used.
+fn make_each_level(plan: &DirectoryPlan, record: &DirectoryRecord) -> Result<()> {
     let depth = record.depth();
     let cpuset = matches!(
         plan.hierarchy,
@@ -157,7 +172,7 @@ fn make_levels(plan: &DirectoryPlan, record: &DirectoryRecord) -> Result<()> {
     );
     for level in 0..=depth {
         if level > 0 {
-            make(record, level)?;
+            make(&record.level(level))?;
         }
         match &plan.hierarchy {
             HierarchyKind::V2 { required, wanted } if level < depth && !wanted.is_empty() => {
@@ -170,29 +185,18 @@ fn make_levels(plan: &DirectoryPlan, record: &DirectoryRecord) -> Result<()> {
     Ok(())
 }
 
-/// Another container's removal may take an empty parent away between two levels: then it is made again.
-fn make(record: &DirectoryRecord, level: usize) -> Result<()> {
-    let path = record.level(level);
-    for _ in 0..16 {
-        // A caller's umask must not close a parent to the others that share it, whose root may be mapped.
-        let before = umask(Mode::from_bits_truncate(0o022));
-        let made = nix::unistd::mkdir(&path, Mode::from_bits_truncate(0o755));
-        umask(before);
-        match made {
-            Ok(()) | Err(Errno::EEXIST) => return Ok(()),
-            Err(Errno::ENOENT) if level > record.kept_levels + 1 => make(record, level - 1)?,
-            Err(errno) => {
-                return Err(Error::errno(
-                    format_args!("make cgroup {}", path.display()),
-                    errno,
-                ));
-            }
-        }
+fn make(path: &Path) -> Result<()> {
+    // A caller's umask must not close a parent to the others that share it, whose root may be mapped.
+    let before = umask(Mode::from_bits_truncate(0o022));
+    let made = nix::unistd::mkdir(path, Mode::from_bits_truncate(0o755));
+    umask(before);
+    match made {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(Error::errno(
+            format_args!("make cgroup {}", path.display()),
+            errno,
+        )),
     }
-    Err(Error::new(format!(
-        "make cgroup {}: its parent keeps vanishing",
-        path.display()
-    )))
 }
 
 /// KERNEL: a v1 cpuset without CPUs or nodes refuses processes.

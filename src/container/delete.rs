@@ -1,6 +1,7 @@
 //! `delete`: removes what `create` made, and nothing else. SPEC(runtime.md#delete)
 
 use super::kill::{Whom, kill};
+use super::life::Life;
 use super::options::Globals;
 use super::signal::Signal;
 use super::status::is_alive;
@@ -8,8 +9,6 @@ use super::{Id, Record, StateDir, Status, hooks, host_mounts, image, intel_rdt};
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
 use crate::plan::{HookOp, HookPlan};
-use crate::sys::clone::pidfd_open;
-use std::os::fd::AsRawFd;
 
 /// How long a killed init may take to end, in milliseconds: one in uninterruptible sleep takes its time.
 const KILL_TIMEOUT_MS: i32 = 10_000;
@@ -48,17 +47,13 @@ fn delete_locked(globals: &Globals, dir: StateDir, force: bool) -> Result<()> {
 
 /// Kills the container's processes and waits for init's end.
 pub fn end(globals: &Globals, dir: &StateDir, record: &Record) -> Result<()> {
-    let waiting = (record.pid > 0)
-        .then(|| pidfd_open(record.pid).ok())
-        .flatten();
+    let life = (record.pid > 0).then(|| Life::of(record).ok()).flatten();
     if Status::of(record, dir).has_process() {
         kill(globals, dir.id(), Signal::KILL, Whom::Init).or_else(ended_meanwhile)?;
     }
-    let gone = match waiting {
-        Some(pidfd) => {
-            crate::sys::socket::readable(pidfd.as_raw_fd(), KILL_TIMEOUT_MS).unwrap_or(false)
-        }
-        None => ends_in_time(record),
+    let gone = match life {
+        Some(life) => life.poll(-1, KILL_TIMEOUT_MS).is_ok_and(|[_, ended]| ended),
+        None => !is_alive(record.pid, record.pid_start_ticks),
     };
     match gone {
         true => Ok(()),
@@ -68,18 +63,6 @@ pub fn end(globals: &Globals, dir: &StateDir, record: &Record) -> Result<()> {
         ))
         .hint("it may sit in uninterruptible sleep on a device or network file system")),
     }
-}
-
-/// Where there is no pidfd to wait for. KERNEL(<5.3)
-#[cold]
-fn ends_in_time(record: &Record) -> bool {
-    let gone = || !is_alive(record.pid, record.pid_start_ticks);
-    (0..KILL_TIMEOUT_MS).any(|_| {
-        if !gone() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        gone()
-    })
 }
 
 fn ended_meanwhile(error: Error) -> Result<()> {

@@ -1,15 +1,14 @@
 //! `events`: a container's statistics, and the moments when it ran out of memory.
 
+use super::life::Life;
 use super::status::is_alive;
 use super::{Globals, Id, Record, StateDir, Status, intel_rdt};
 pub use crate::cgroup::OomReport;
 pub use crate::cgroup::Stats;
 use crate::cgroup::{self, NetworkInterface, OomNews, OomWatch};
 use crate::error::{Context, Error, Result};
-use crate::sys::clone::pidfd_open;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 /// What happened.
@@ -67,33 +66,28 @@ enum Woken {
     Oom,
 }
 
-fn wait(init: &OwnedFd, oom: Option<&OomWatch>, due: Instant) -> Result<Woken> {
-    let mut fds = vec![PollFd::new(init.as_fd(), PollFlags::POLLIN)];
-    fds.extend(oom.map(|oom| PollFd::new(oom.fd(), PollFlags::POLLIN)));
+fn wait(init: &Life, oom: Option<&OomWatch>, due: Instant) -> Result<Woken> {
     let left = due.saturating_duration_since(Instant::now());
     // A millisecond more, lest we wake just before it is due.
-    let timeout =
-        PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-    match poll(&mut fds, timeout) {
-        Err(Errno::EINTR) => return Ok(Woken::Due),
-        other => other.context("poll for events")?,
-    };
-    let ready = |fd: Option<&PollFd>| fd.and_then(PollFd::any).unwrap_or(false);
-    Ok(match (ready(fds.get(1)), ready(fds.first())) {
+    let left_ms = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
+    let oom = oom.map_or(-1, |oom| oom.fd().as_raw_fd());
+    match init.poll(oom, left_ms) {
+        Err(Errno::EINTR) => Ok(Woken::Due),
         // Memory that ran out may be why it ended, so that comes first.
-        (true, _) => Woken::Oom,
-        (false, true) => Woken::Ended,
-        (false, false) => Woken::Due,
-    })
+        Ok([true, _]) => Ok(Woken::Oom),
+        Ok([false, true]) => Ok(Woken::Ended),
+        Ok([false, false]) => Ok(Woken::Due),
+        Err(errno) => Err(Error::errno("poll for events", errno)),
+    }
 }
 
-fn running(globals: &Globals, id: &Id) -> Result<(Record, OwnedFd)> {
+fn running(globals: &Globals, id: &Id) -> Result<(Record, Life)> {
     let dir = StateDir::open(&globals.root, id)?;
     let record = dir.read()?;
     if !Status::of(&record, &dir).has_process() {
         return Err(Error::new("container not running"));
     }
-    let init = pidfd_open(record.pid).context(format_args!("open pidfd of {}", record.pid))?;
+    let init = Life::of(&record)?;
     match is_alive(record.pid, record.pid_start_ticks) {
         true => Ok((record, init)),
         false => Err(Error::new("container not running")),

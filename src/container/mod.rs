@@ -19,6 +19,7 @@ pub mod image;
 mod inherited;
 mod intel_rdt;
 pub mod kill;
+mod life;
 mod listener;
 mod make;
 mod monitor;

@@ -50,7 +50,13 @@ fn running(globals: &Globals, id: &Id) -> Result<(StateDir, Record, OwnedFd)> {
     if !Status::of(&record, &dir).has_process() {
         return Err(Error::new("container not running"));
     }
-    let init = pidfd_open(record.pid).context(format_args!("open pidfd of {}", record.pid))?;
+    let init = pidfd_open(record.pid).map_err(|errno| {
+        let error = Error::errno(format_args!("open pidfd of {}", record.pid), errno);
+        match errno {
+            nix::errno::Errno::ENOSYS => error.hint("mounts in a running container need Linux 5.8"),
+            _ => error,
+        }
+    })?;
     match is_alive(record.pid, record.pid_start_ticks) {
         true => Ok((dir, record, init)),
         false => Err(Error::new("container not running")),

@@ -7,7 +7,7 @@ use super::listener::with_address;
 use crate::error::{Context, Result};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, socket};
 use std::fs::{DirBuilder, Permissions};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -90,11 +90,15 @@ impl Notify {
         Ok(true)
     }
 
-    /// Waits until the container is ready or its process has ended.
-    pub fn await_ready(&self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<()> {
+    /// Waits until the container is ready or its process has ended; `poll` waits for our socket or that end, and says
+    /// which of them came.
+    pub fn await_ready(
+        &self,
+        pid: i32,
+        poll: impl Fn(RawFd) -> crate::sys::Result<[bool; 2]>,
+    ) -> Result<()> {
         loop {
-            let fds = [self.socket.as_raw_fd(), pidfd.as_raw_fd()];
-            let [message, ended] = match crate::sys::socket::ready(fds, -1) {
+            let [message, ended] = match poll(self.socket.as_raw_fd()) {
                 Err(nix::errno::Errno::EINTR) => continue,
                 other => other.context("poll")?,
             };

@@ -65,7 +65,8 @@ fn run_named(globals: &Globals, options: &CreateOptions, trace: &Trace<'_>) -> R
     }
     let Some(signals) = signals else {
         if let Some(notify) = notify {
-            notify.await_ready(init.pid, init.pidfd.as_fd())?;
+            let init_fd = init.pidfd.as_raw_fd();
+            notify.await_ready(init.pid, |own| socket::ready([own, init_fd], -1))?;
         }
         if let Some(staged) = making.staged.as_ref().filter(|staged| staged.record.remove) {
             let hooks = making.plan.hooks.poststop.as_slice();

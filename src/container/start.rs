@@ -1,5 +1,6 @@
 //! `start`: tells a created container's init to become its program. SPEC(runtime.md#start)
 
+use super::life::Life;
 use super::notify::Notify;
 use super::options::Globals;
 use super::{Id, Record, StateDir, Status, delete, hooks, listener};
@@ -8,9 +9,8 @@ use crate::host::Host;
 use crate::init::message::{ParentEnd, ToInit};
 use crate::init::parent::{await_exec, describe, step_from_last};
 use crate::plan::{self, HookPlan, Step};
-use crate::sys::clone::pidfd_open;
 use oci::runtime::Spec;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 
 /// Returns when the process runs and the poststart hooks are done.
 pub fn start(globals: &Globals, id: &Id) -> Result<()> {
@@ -31,12 +31,10 @@ pub fn start(globals: &Globals, id: &Id) -> Result<()> {
     };
     drop(dir);
     match notify {
-        Some(notify) => notify.await_ready(
-            record.pid,
-            pidfd_open(record.pid)
-                .context("open a pidfd of init")?
-                .as_fd(),
-        ),
+        Some(notify) => {
+            let life = Life::of(&record)?;
+            notify.await_ready(record.pid, |socket| life.poll(socket, -1))
+        }
         None => Ok(()),
     }
 }

@@ -102,15 +102,29 @@ fn mount_all(target: Target<'_>, prepared: &mut Prepared<'_>, at: &mut i32) -> S
     child.root = root;
     for step in steps {
         match step {
-            Step::Mount(op) => step::mount::mount(&mut child, op)?,
+            Step::Mount(op) => step::mount::mount(&mut child, op).map_err(without_procfs)?,
             Step::AttachPrepared { prepared, mount } => {
-                step::mount::attach_prepared(&mut child, *prepared, mount)?;
+                let attached = step::mount::attach_prepared(&mut child, *prepared, mount);
+                attached.map_err(without_procfs)?;
             }
             _ => return Err(Failure::new(Operation::Whole, Errno::EINVAL)),
         }
         *at += 1;
     }
     Ok(())
+}
+
+/// KERNEL(<5.12): what stands in for mount_setattr(2) names handles by /proc/self, and the container's procfs doesn't
+/// know us.
+fn without_procfs(failure: Failure) -> Failure {
+    let is_ours = matches!(
+        failure.operation,
+        Operation::SetAttributes | Operation::SetPropagation
+    );
+    match is_ours && failure.errno() == Errno::ENOENT {
+        true => Failure::new(failure.operation, Errno::ENOSYS),
+        false => failure,
+    }
 }
 
 /// The parent directory is entered and the mount named in it: a file can't be entered itself.

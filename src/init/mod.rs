@@ -17,4 +17,6 @@ pub mod spawn;
 mod step;
 pub mod trace;
 
-pub use step::overlay::stack as stack_overlay;
+pub use step::overlay::{
+    is_unknown as is_unknown_overlay, mount_by_numbers, stack as stack_overlay,
+};

@@ -6,6 +6,7 @@ use crate::support::{Bundle, Container, Sandbox, Value, cases, debian, json, san
 cases![
     runs_its_programs,
     goes_through_every_command,
+    mounts_come_and_go,
     runs_detached_and_is_killed,
     runs_what_spec_writes,
     installs_a_package,
@@ -75,7 +76,6 @@ fn goes_through_every_command(t: &Sandbox) {
     assert_eq!(container.status(), "paused");
     container.resume().silent();
     assert_eq!(container.status(), "running");
-    mounts_come_and_go(&container, t);
     container.delete(&[]).fails_with(&["running"]);
     container.kill("TERM").silent();
     container.wait_stopped();
@@ -96,7 +96,9 @@ fn listed_with_processes(container: &Container<'_>, t: &Sandbox) {
     assert!(pids.contains(&container.pid()), "{pids:?}");
 }
 
-fn mounts_come_and_go(container: &Container<'_>, t: &Sandbox) {
+fn mounts_come_and_go(t: &Sandbox) {
+    let container = t.start(&bash(debian(t), SERVICE));
+    container.wait_running();
     let source = t.new_path("data");
     std::fs::create_dir(&source).expect("create a directory to mount");
     std::fs::write(source.join("file"), "new").expect("write a file");

@@ -1,6 +1,6 @@
 //! `demo`: the first command that anybody tries.
 
-use crate::support::{Sandbox, cases};
+use crate::support::{Sandbox, cases, runtime};
 
 cases![shows_what_a_container_sees, says_where_it_can_not_work];
 
@@ -10,6 +10,7 @@ fn shows_what_a_container_sees(t: &Sandbox) {
     let said = t
         .runtime(&["demo"])
         .env("TMPDIR", &directory)
+        .time_limit(runtime::DEMO_TIME_LIMIT)
         .output()
         .text();
     for text in [

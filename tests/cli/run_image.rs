@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::support::runtime::Invocation;
-use crate::support::{Container, ImageMaker, Sandbox, Value, cases, json};
+use crate::support::{Container, ImageMaker, Sandbox, Value, cases, json, runtime};
 
 cases![
     runs_the_images_command,
@@ -387,7 +387,13 @@ fn filters_system_calls(t: &Sandbox) {
         )
     };
     assert_eq!(mode(&[]), "2");
-    assert_eq!(mode(&["--security-opt", "seccomp=unconfined"]), "0");
+    // A runtime that is denied calls has a filter already.
+    let before = if runtime::denier().is_empty() {
+        "0"
+    } else {
+        "2"
+    };
+    assert_eq!(mode(&["--security-opt", "seccomp=unconfined"]), before);
     let privileges = sh(
         t,
         &image,

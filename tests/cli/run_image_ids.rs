@@ -199,7 +199,7 @@ impl<'t> Stranger<'t> {
             &program,
         ];
         self.sandbox
-            .program(&[&head, arguments].concat())
+            .starter_of_runtime(&[&head, arguments].concat())
             .env("HOME", &self.home)
             .env("USER", "stranger")
             .env("XDG_RUNTIME_DIR", self.home.join("run"))
@@ -257,7 +257,8 @@ fn removes_what_only_root_could_write(t: &Sandbox) {
 
 fn the_demo_runs_without_privileges(t: &Sandbox) {
     let stranger = Stranger::new(t);
-    let said = stranger.runs(&["demo"]).output().text();
+    let demo = stranger.runs(&["demo"]);
+    let said = demo.time_limit(runtime::DEMO_TIME_LIMIT).output().text();
     for text in [
         "uid         1000 (which is user 1000 outside)",
         "overlay of 3 layers",

@@ -9,6 +9,7 @@ use crate::support::{ImageMaker, Sandbox, cases, json};
 cases![
     binds_volumes_mounts_and_tmpfs,
     volumes_of_the_image_are_apart,
+    volumes_of_a_mapped_image_are_mapped,
     makes_the_root_read_only,
     gives_devices_and_limits,
 ];
@@ -36,7 +37,8 @@ fn binds_volumes_mounts_and_tmpfs(t: &Sandbox) {
     assert_eq!(fs::read_to_string(file).expect("read"), "kept\n");
 }
 
-fn volumes_of_the_image_are_apart(t: &Sandbox) {
+/// An image with volumes, what looks at them, and what is then seen.
+fn with_volumes(t: &Sandbox) -> (String, &'static str, &'static str) {
     let image = ImageMaker::busybox(t)
         .layer(|dir| {
             fs::create_dir_all(dir.join("data/sub")).expect("mkdir");
@@ -53,9 +55,12 @@ fn volumes_of_the_image_are_apart(t: &Sandbox) {
     let script = "stat -c '%a %u' /data; ls /data; touch /data/x /made/new/x /relative/too/x && echo writable; \
         touch /x 2>/dev/null || echo read-only; grep -c ' /data ' /proc/mounts";
     let seen = "750 1000\nfrom-image\nsub\nwritable\nread-only\n1";
+    (image, script, seen)
+}
+
+fn volumes_of_the_image_are_apart(t: &Sandbox) {
+    let (image, script, seen) = with_volumes(t);
     assert_eq!(sh(t, &image, &["--read-only"], script), seen);
-    let mapped = ["--read-only", "--uidmap", "0:100000:65536"];
-    assert_eq!(sh(t, &image, &mapped, script), seen);
     // What the user mounts there takes its place.
     let own = t.new_path("own");
     let volume = format!("{}:/data", own.display());
@@ -82,6 +87,12 @@ fn volumes_of_the_image_are_apart(t: &Sandbox) {
         sh(t, "volumes:1", &[], "ls /data /kept"),
         "/kept\n\n/data:\nfrom-image\nsub"
     );
+}
+
+fn volumes_of_a_mapped_image_are_mapped(t: &Sandbox) {
+    let (image, script, seen) = with_volumes(t);
+    let mapped = ["--read-only", "--uidmap", "0:100000:65536"];
+    assert_eq!(sh(t, &image, &mapped, script), seen);
 }
 
 fn makes_the_root_read_only(t: &Sandbox) {

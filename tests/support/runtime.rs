@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// The longest a command may take before it counts as hung. Generous: the machine may be shared.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
+/// The same for `demo`, which packs the runtime itself into a layer: a debug build takes half a minute under load.
+pub const DEMO_TIME_LIMIT: Duration = Duration::from_secs(170);
+
 /// Held for reading while a process is forked and for writing while a file that will be executed is written: a child
 /// that still holds the writing descriptor between fork and exec makes executing the file fail with ETXTBSY.
 pub static NO_FORK: RwLock<()> = RwLock::new(());
@@ -58,9 +61,10 @@ pub fn is_ours() -> bool {
 /// mount namespace in which that hierarchy isn't mounted, which is what its authors tell users to do.
 fn starter() -> Vec<OsString> {
     let program = path().into_os_string();
-    if let Some(calls) = std::env::var_os(DENIED) {
-        let ourselves = std::env::current_exe().expect("we have a path");
-        return vec![ourselves.into(), "--deny".into(), calls, program];
+    let mut denying = denier();
+    if !denying.is_empty() {
+        denying.push(program);
+        return denying;
     }
     if name() == "crun" && Path::new("/sys/fs/cgroup/unified/cgroup.controllers").exists() {
         let script = "umount /sys/fs/cgroup/unified; exec \"$0\" \"$@\"";
@@ -71,6 +75,15 @@ fn starter() -> Vec<OsString> {
             .collect();
     }
     vec![program]
+}
+
+/// The words before a program that is denied the system calls; none where no call is denied.
+pub fn denier() -> Vec<OsString> {
+    let Some(calls) = std::env::var_os(DENIED) else {
+        return Vec::new();
+    };
+    let ourselves = std::env::current_exe().expect("we have a path");
+    vec![ourselves.into(), "--deny".into(), calls]
 }
 
 /// What a finished command did.

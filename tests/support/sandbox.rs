@@ -105,7 +105,7 @@ impl Sandbox {
         let (program, root) = (super::runtime::path(), self.root());
         let (program, root) = (program.to_string_lossy(), root.to_string_lossy());
         let words = [starter, &[&*program, "--root", &*root], arguments].concat();
-        self.program(&words)
+        self.starter_of_runtime(&words)
     }
 
     /// Runs the bundle to its end in the foreground, the runtime started so.
@@ -114,6 +114,13 @@ impl Sandbox {
         let (path, id) = (bundle.path.to_string_lossy(), self.new_id());
         self.runtime_through(starter, &["run", "-b", &*path, &id])
             .output()
+    }
+
+    /// Another program, which starts the runtime.
+    pub fn starter_of_runtime(&self, arguments: &[&str]) -> Invocation {
+        let mut words = super::runtime::denier();
+        words.extend(arguments.iter().map(Into::into));
+        Invocation::of(words, &self.path.join("scratch")).env("CRUN_LITE_TEST", &self.tag)
     }
 
     /// Another program.

@@ -3,7 +3,8 @@
 
 use super::{Fetched, Home};
 use crate::error::{Context, Error, Result};
-use crate::init::stack_overlay;
+use crate::init::failure::Failure;
+use crate::init::{is_unknown_overlay, mount_by_numbers, stack_overlay};
 use crate::plan::OverlayOp;
 use crate::sys::mount::{attach, mount, unmount};
 use crate::sys::{clone, open};
@@ -101,14 +102,19 @@ fn text(path: &Path) -> CString {
 fn mount_on(overlay: &OverlayMount, place: &Path) -> Result<()> {
     let op = OverlayOp::new(overlay, text(place))?;
     let failed = || format!("mount the image on {}", place.display());
-    let tree = stack_overlay(&op).map_err(|failure| {
-        let error = Error::errno(
-            format!("{}: {}", failed(), failure.operation.text()),
-            failure.errno(),
-        );
-        error.hint("this needs root, and Linux 6.7")
-    })?;
-    let tree = open::own(tree);
+    let explain = |failure: Failure| {
+        let what = format!("{}: {}", failed(), failure.operation.text());
+        Error::errno(what, failure.errno()).hint("this needs root")
+    };
+    let tree = match stack_overlay(&op) {
+        Err(failure) if is_unknown_overlay(failure) => {
+            let here = fs::File::open(".").context("open the working directory")?;
+            let mounted = mount_by_numbers(&op).map_err(explain);
+            open::enter(here.as_raw_fd()).context("enter the working directory")?;
+            return mounted;
+        }
+        stacked => open::own(stacked.map_err(explain)?),
+    };
     let directory = fs::File::open(place).context(failed())?;
     attach(tree.as_raw_fd(), directory.as_raw_fd()).context(failed())
 }

@@ -1,7 +1,8 @@
 //! Mounts on kernels without fsopen(2) and open_tree(2) (5.2) or mount_setattr(2) (5.12): mount(2) on `/proc/self/fd/N`,
 //! so that the destination is a handle there too.
 
-use super::mount::{covered_mode, destination, like, propagate};
+use super::copy_up;
+use super::mount::{covered_mode, destination, like, propagate, refuse_false_procfs};
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::path::Missing;
@@ -28,11 +29,7 @@ pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
     let covered = covered_mode(child, op);
     let place = destination(child, op, Missing::Directory)?;
     let mut buffer = [0; FD_PATH_BYTES];
-    let mut data = Data::new();
-    options
-        .iter()
-        .try_for_each(|option| data.push(option))
-        .during(Operation::SetOption)?;
+    let data = Data::of(options).during(Operation::SetOption)?;
     let flags = superblock_flags | self::flags(op.attributes.set);
     let mounted = call::mount(
         Some(source),
@@ -43,13 +40,13 @@ pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
     );
     if let (Err(Errno::EPERM | Errno::EBUSY), Some(host)) = (mounted, &op.fallback_bind) {
         open::close(place);
-        return bind(child, op, host, true);
+        return bind(child, op, host, true, false);
     }
     mounted.during(Operation::CreateFileSystem)?;
     if op.copy_up {
         // The handle is still on what the mount covers.
         let mounted = destination(child, op, Missing::Refuse)?;
-        let copied = super::copy_up::fill(place, mounted).during(Operation::CopyUp);
+        let copied = copy_up::fill(place, mounted).during(Operation::CopyUp);
         open::close(mounted);
         copied?;
     }
@@ -65,22 +62,56 @@ pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
 
 /// A bind mount, then its flags.
 #[cold]
-pub fn bind(child: &mut Child, op: &MountOp, source: &CStr, recursive: bool) -> Result {
+pub fn bind(
+    child: &mut Child,
+    op: &MountOp,
+    source: &CStr,
+    recursive: bool,
+    no_follow: bool,
+) -> Result {
     refuse_recursive(op)?;
+    let open_flags = libc::O_PATH | if no_follow { libc::O_NOFOLLOW } else { 0 };
     let from =
-        open::open_at(libc::AT_FDCWD, source, libc::O_PATH, 0).during(Operation::OpenSource)?;
+        open::open_at(libc::AT_FDCWD, source, open_flags, 0).during(Operation::OpenSource)?;
+    refuse_false_procfs(from, op)?;
     let place = destination(child, op, like(from)?)?;
-    open::close(from);
-    let mut buffer = [0; FD_PATH_BYTES];
+    let (mut from_path, mut place_path) = ([0; FD_PATH_BYTES], [0; FD_PATH_BYTES]);
     let kind = libc::MS_BIND | if recursive { libc::MS_REC } else { 0 };
-    call::mount(Some(source), fd_path(place, &mut buffer), None, kind, None)
-        .during(Operation::Attach)?;
-    open::close(place);
+    call::mount(
+        Some(fd_path(from, &mut from_path)),
+        fd_path(place, &mut place_path),
+        None,
+        kind,
+        None,
+    )
+    .during(Operation::Attach)?;
+    open::close(from);
     let mounted = destination(child, op, Missing::Refuse)?;
+    if op.copy_up {
+        copy_up::fill(place, mounted).during(Operation::CopyUp)?;
+    }
+    open::close(place);
     let changed = change(mounted, op);
     open::close(mounted);
     changed?;
     finish(child, op)
+}
+
+/// A file system instance changed by remounting: mount(2) means the mount's own flags too, so they are said again.
+#[cold]
+pub fn reconfigure(mounted: RawFd, superblock_flags: u64, options: &[FsOption]) -> Result {
+    let kept = call::mount_flags(mounted).during(Operation::SetOption)? & !libc::MS_RDONLY;
+    let data = Data::of(options).during(Operation::SetOption)?;
+    let mut buffer = [0; FD_PATH_BYTES];
+    let flags = libc::MS_REMOUNT | kept | superblock_flags;
+    call::mount(
+        None,
+        fd_path(mounted, &mut buffer),
+        None,
+        flags,
+        data.as_c_str(),
+    )
+    .during(Operation::SetOption)
 }
 
 /// The flags of a mount that is attached.
@@ -159,6 +190,12 @@ impl Data {
             bytes: [0; 4096],
             length: 0,
         }
+    }
+
+    fn of(options: &[FsOption]) -> sys::Result<Data> {
+        let mut data = Data::new();
+        options.iter().try_for_each(|option| data.push(option))?;
+        Ok(data)
     }
 
     fn push(&mut self, option: &FsOption) -> sys::Result<()> {

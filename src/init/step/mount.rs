@@ -139,19 +139,14 @@ fn bind(
     no_follow: bool,
 ) -> Result {
     let tree = match call::clone_tree(libc::AT_FDCWD, source, recursive, no_follow) {
-        Err(Errno::ENOSYS) => return legacy::bind(child, op, source, recursive),
+        Err(Errno::ENOSYS) => return legacy::bind(child, op, source, recursive, no_follow),
         other => other.during(Operation::OpenSource)?,
     };
     attach_bind(child, op, tree)
 }
 
 fn attach_bind(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
-    if op.destination.as_c_str() == c"/proc"
-        && open::file_system_type(tree) != Ok(super::procfs::PROC_SUPER_MAGIC)
-    {
-        // CVE-2019-16884: programs believe what /proc tells them, about their labels too.
-        return Err(Failure::new(Operation::NotProcfs, Errno::EPERM));
-    }
+    refuse_false_procfs(tree, op)?;
     let place = destination(child, op, like(tree)?)?;
     map_ids(child, tree, op.idmap.as_ref())?;
     if op.copy_up {
@@ -162,6 +157,16 @@ fn attach_bind(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
     open::close(place);
     open::close(tree);
     Ok(())
+}
+
+/// CVE-2019-16884: programs believe what /proc tells them, about their labels too.
+pub(super) fn refuse_false_procfs(source: RawFd, op: &MountOp) -> Result {
+    let is_false = op.destination.as_c_str() == c"/proc"
+        && open::file_system_type(source) != Ok(super::procfs::PROC_SUPER_MAGIC);
+    match is_false {
+        true => Err(Failure::new(Operation::NotProcfs, Errno::EPERM)),
+        false => Ok(()),
+    }
 }
 
 /// The mode of the directory that will be covered, where there is one and its mode is wanted.
@@ -297,18 +302,10 @@ fn remount(
     let place = path::open_or_make(child.root, &op.destination, Missing::Refuse, true)
         .during(Operation::Resolve)?;
     if let Some(flags) = superblock_flags {
-        let context = call::pick_context(place).during(Operation::OpenFileSystem)?;
-        let read_only = if flags & libc::MS_RDONLY != 0 {
-            c"ro"
-        } else {
-            c"rw"
-        };
-        let done = call::set_option(context, read_only, None)
-            .during(Operation::SetOption)
-            .and_then(|()| set_options(context, options))
-            .and_then(|()| call::reconfigure(context).during(Operation::SetOption));
-        open::close(context);
-        done?;
+        match call::pick_context(place) {
+            Err(Errno::ENOSYS) => legacy::reconfigure(place, flags, options)?,
+            context => reconfigure(context.during(Operation::OpenFileSystem)?, flags, options)?,
+        }
     }
     match change_attributes(place, op, true) {
         Err(Errno::ENOSYS) => legacy::change(place, op)?,
@@ -317,4 +314,18 @@ fn remount(
     propagate(place, op)?;
     open::close(place);
     Ok(())
+}
+
+/// Changes a file system instance, and closes the context.
+fn reconfigure(context: RawFd, superblock_flags: u64, options: &[FsOption]) -> Result {
+    let read_only = match superblock_flags & libc::MS_RDONLY {
+        0 => c"rw",
+        _ => c"ro",
+    };
+    let done = call::set_option(context, read_only, None)
+        .during(Operation::SetOption)
+        .and_then(|()| set_options(context, options))
+        .and_then(|()| call::reconfigure(context).during(Operation::SetOption));
+    open::close(context);
+    done
 }

@@ -13,7 +13,12 @@ use std::os::fd::RawFd;
 /// Makes the overlay, attaches it and keeps a handle on it.
 pub fn mount_root(child: &mut Child, op: &OverlayOp) -> Result {
     let tree = match stack(op) {
-        Err(failure) if is_unknown(failure) => return mount_by_numbers(child, op),
+        Err(failure) if is_unknown(failure) => {
+            mount_by_numbers(op)?;
+            open::enter_path(c"/").during(Operation::Enter)?;
+            child.root = open_directory(&op.place).during(Operation::Resolve)?;
+            return Ok(());
+        }
         stacked => stacked?,
     };
     let place = open_directory(&op.place).during(Operation::Resolve)?;
@@ -33,7 +38,7 @@ pub fn attach_root(child: &mut Child) -> Result {
 }
 
 /// KERNEL(<6.7): there is no `lowerdir+`, and before 5.2 no fsopen(2) either.
-fn is_unknown(failure: Failure) -> bool {
+pub fn is_unknown(failure: Failure) -> bool {
     let old =
         matches!(failure.operation, Operation::OpenFileSystem) && failure.errno() == Errno::ENOSYS;
     old || failure == NO_APPENDING
@@ -71,9 +76,9 @@ fn configure(context: RawFd, op: &OverlayOp) -> Result {
 }
 
 /// KERNEL(<6.7): mount(2) takes one page of options. From /proc/self/fd a layer's name is the number of its descriptor,
-/// and so 500 layers fit.
+/// and so 500 layers fit. Changes the working directory, and leaves the layers open.
 #[cold]
-fn mount_by_numbers(child: &mut Child, op: &OverlayOp) -> Result {
+pub fn mount_by_numbers(op: &OverlayOp) -> Result {
     let mut page = Page::default();
     write_options(&mut page, op).during(Operation::AddLayer)?;
     open::enter_path(c"/proc/self/fd").during(Operation::Enter)?;
@@ -84,10 +89,7 @@ fn mount_by_numbers(child: &mut Child, op: &OverlayOp) -> Result {
         0,
         Some(page.text()),
     )
-    .during(Operation::CreateFileSystem)?;
-    open::enter_path(c"/").during(Operation::Enter)?;
-    child.root = open_directory(&op.place).during(Operation::Resolve)?;
-    Ok(())
+    .during(Operation::CreateFileSystem)
 }
 
 fn write_options(page: &mut Page, op: &OverlayOp) -> sys::Result<()> {

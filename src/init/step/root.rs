@@ -40,17 +40,27 @@ pub fn open_place(child: &mut Child, path: &CStr) -> Result {
 
 /// Neither the root nor the mount that it is attached to sends events: `pivot_root` wants that too.
 fn set_apart(tree: i32, place: i32) -> sys::Result<()> {
-    let private = |recursive| AttributeChange {
+    make_tree_private(tree)?;
+    make_mount_of_private(place)
+}
+
+fn private(recursive: bool) -> AttributeChange {
+    AttributeChange {
         propagation: libc::MS_PRIVATE,
         recursive,
         ..AttributeChange::default()
-    };
-    match mount::set_attributes(tree, private(true)) {
-        // KERNEL(<5.12)
-        Err(Errno::ENOSYS) => make_private(tree, libc::MS_REC)?,
-        other => other?,
     }
-    // Only the root directory of a mount stands for it.
+}
+
+fn make_tree_private(tree: RawFd) -> sys::Result<()> {
+    match mount::set_attributes(tree, private(true)) {
+        Err(Errno::ENOSYS) => make_private(tree, libc::MS_REC),
+        other => other,
+    }
+}
+
+/// The mount that a directory lies on. Only the root directory of a mount stands for it.
+fn make_mount_of_private(place: RawFd) -> sys::Result<()> {
     let mut directory = open::open_at(place, c".", libc::O_PATH, 0)?;
     loop {
         let changed = match mount::set_attributes(directory, private(false)) {
@@ -79,15 +89,19 @@ fn make_private(fd: RawFd, recursive: u64) -> sys::Result<()> {
 #[cold]
 fn bind_root_by_path(child: &mut Child, path: &CStr, apart: bool) -> Result {
     let flags = libc::O_PATH | libc::O_DIRECTORY;
-    let covered = open::open_at(libc::AT_FDCWD, path, flags, 0).during(Operation::Resolve)?;
+    if apart {
+        // Before the bind, which its peers would hear of.
+        let place = open::open_at(libc::AT_FDCWD, path, flags, 0).during(Operation::Resolve)?;
+        make_mount_of_private(place).during(Operation::SetPropagation)?;
+        open::close(place);
+    }
     let kind = libc::MS_BIND | libc::MS_REC;
     mount::mount(Some(path), path, None, kind, None).during(Operation::Attach)?;
     child.root = open::open_at(libc::AT_FDCWD, path, flags, 0).during(Operation::Resolve)?;
-    if apart {
-        set_apart(child.root, covered).during(Operation::SetPropagation)?;
+    match apart {
+        true => make_tree_private(child.root).during(Operation::SetPropagation),
+        false => Ok(()),
     }
-    open::close(covered);
-    Ok(())
 }
 
 /// The container's root becomes `/`; nothing of the host's stays reachable.
