@@ -4,7 +4,7 @@ use crate::error::{Context, Error, Result};
 use crate::init::failure::Operation;
 use crate::init::parent::{map_text, write_proc};
 use crate::init::stack_overlay;
-use crate::plan::{OverlayOp, Plan, PreparedMount, Step};
+use crate::plan::{LowerOp, OverlayOp, Plan, PreparedMount, Step};
 use crate::sys::clone::{
     Fork, ForkFlags, borrow_process, fork_then, pidfd_send_signal, wait_pidfd,
 };
@@ -59,8 +59,19 @@ pub fn prepare_root(plan: &Plan) -> Result<RawFd> {
         CString::new([format!("/proc/self/fd/{number}").as_bytes(), below].concat())
             .unwrap_or_default()
     };
+    let images = op.lowers.iter().map(|lower| match lower {
+        LowerOp::Mounted(fd) => mapped_image(plan, *fd, &idmap).map(Some),
+        LowerOp::Directory(_) => Ok(None),
+    });
+    let images = images.collect::<Result<Vec<_>>>()?;
+    let lowers = op.lowers.iter().zip(&images);
+    let lowers = lowers.map(|(lower, image)| match (lower, image) {
+        (LowerOp::Directory(path), _) => LowerOp::Directory(through(path)),
+        (_, Some(image)) => LowerOp::Mounted(std::os::fd::AsRawFd::as_raw_fd(image)),
+        (lower, None) => lower.clone(),
+    });
     let mapped = OverlayOp {
-        lowers: op.lowers.iter().map(through).collect(),
+        lowers: lowers.collect(),
         upper: op
             .upper
             .as_ref()
@@ -68,6 +79,14 @@ pub fn prepare_root(plan: &Plan) -> Result<RawFd> {
         ..op.clone()
     };
     stack_as_container_root(plan, &mapped)
+}
+
+/// A copy of an image's mount with mapped ids: the one there is stays as it is, for whoever reads through it.
+fn mapped_image(plan: &Plan, image: RawFd, idmap: &Idmap) -> Result<OwnedFd> {
+    let tree = clone_tree(image, c"", false, false).context("copy the mount of a layer's image")?;
+    let tree = open::own(tree);
+    map_tree(plan, &tree, idmap, "a layer's image")?;
+    Ok(tree)
 }
 
 /// Overlayfs works with the ids of whoever mounts it, and those must be among the mapped ones.
@@ -125,7 +144,11 @@ fn become_id(uid: u32, gid: u32) -> crate::sys::Result<()> {
 /// The deepest directory that all layers and the container's own directory lie in.
 fn common_directory(op: &OverlayOp) -> CString {
     let upper = op.upper.iter().flat_map(|(upper, work)| [upper, work]);
-    let mut paths = op.lowers.iter().chain(upper);
+    let lowers = op.lowers.iter().filter_map(|lower| match lower {
+        LowerOp::Directory(path) => Some(path),
+        LowerOp::Mounted(_) => None,
+    });
+    let mut paths = lowers.chain(upper);
     let first = paths.next().map_or(&b"/"[..], |path| path.to_bytes());
     let common = paths.fold(first, |common, path| {
         let same = common

@@ -17,6 +17,4 @@ pub mod spawn;
 mod step;
 pub mod trace;
 
-pub use step::overlay::{
-    is_unknown as is_unknown_overlay, mount_by_numbers, stack as stack_overlay,
-};
+pub use step::overlay::{mount_by_numbers, stack as stack_overlay, wants_numbers};

@@ -100,6 +100,10 @@ impl ChildFds {
     /// of the parent's it closes first: the lock and the protocol's other end would outlive a parent that is killed,
     /// and a directory of the host is a way out for a path like /proc/self/fd/4/.. CVE-2024-21626
     pub fn keep_only(&mut self, steps: &[Step], runtime: RawFd, trigger: RawFd) {
+        let overlays = steps.iter().filter_map(|step| match step {
+            Step::OverlayRoot(overlay) => Some(overlay.mounted()),
+            _ => None,
+        });
         let inherited = steps.iter().flat_map(|step| match step {
             Step::CloseFds { keep } => keep.as_slice(),
             _ => &[],
@@ -118,6 +122,7 @@ impl ChildFds {
         .chain(&self.id_maps)
         .chain(inherited)
         .copied()
+        .chain(overlays.flatten())
         .filter(|&fd| fd > 2)
         .collect();
         self.kept.sort_unstable();

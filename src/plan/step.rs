@@ -5,6 +5,7 @@
 
 use rootfs::mount::{FsOption, MountOp};
 use std::ffi::CString;
+use std::os::fd::RawFd;
 
 /// One thing that the container's init does. SPEC references name the section of the runtime specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,12 +170,31 @@ pub enum Step {
 pub struct OverlayOp {
     /// Absolute host path of the directory that it is mounted on, in the container's mount namespace only.
     pub place: CString,
-    /// Read-only directories, the topmost first.
-    pub lowers: Vec<CString>,
+    /// What is only read, the topmost first.
+    pub lowers: Vec<LowerOp>,
     /// Where changes go, and overlayfs' own directory beside it; none for a read-only view.
     pub upper: Option<(CString, CString)>,
     /// The file system's other options.
     pub options: Vec<FsOption>,
+}
+
+impl OverlayOp {
+    /// Those of its layers that are mounted already.
+    pub fn mounted(&self) -> impl Iterator<Item = RawFd> {
+        self.lowers.iter().filter_map(|lower| match lower {
+            LowerOp::Mounted(fd) => Some(*fd),
+            LowerOp::Directory(_) => None,
+        })
+    }
+}
+
+/// One layer of an overlay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LowerOp {
+    /// A directory, by its absolute path on the host.
+    Directory(CString),
+    /// The root of an image that whoever makes the container has mounted, attached nowhere: open in the child as well.
+    Mounted(RawFd),
 }
 
 /// A device node.

@@ -22,6 +22,7 @@ pub mod copy;
 pub mod credentials;
 pub mod entry;
 pub mod exe;
+pub mod loop_device;
 pub mod memory;
 pub mod mount;
 pub mod open;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 const FSCONFIG_SET_FLAG: u32 = 0;
 const FSCONFIG_SET_STRING: u32 = 1;
+const FSCONFIG_SET_FD: u32 = 5;
 const FSCONFIG_CMD_CREATE: u32 = 6;
 const FSCONFIG_CMD_RECONFIGURE: u32 = 7;
 const FSOPEN_CLOEXEC: u32 = 1;
@@ -82,6 +83,22 @@ pub fn set_option(context: RawFd, key: &CStr, value: Option<&CStr>) -> Result<()
     };
     // SAFETY: the texts are NUL-terminated; a flag takes a null value.
     unsafe { syscall!(SYS_fsconfig, context, command, key.as_ptr(), value, 0) }.map(drop)
+}
+
+/// fsconfig(2), `FSCONFIG_SET_FD`: sets an option whose value is an open file.
+pub fn set_file_option(context: RawFd, key: &CStr, file: RawFd) -> Result<()> {
+    // SAFETY: the key is NUL-terminated; the command takes a null value.
+    unsafe {
+        syscall!(
+            SYS_fsconfig,
+            context,
+            FSCONFIG_SET_FD,
+            key.as_ptr(),
+            0usize,
+            file
+        )
+    }
+    .map(drop)
 }
 
 /// fsconfig(2), `FSCONFIG_CMD_CREATE`: makes the instance.

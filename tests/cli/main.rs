@@ -29,6 +29,7 @@ mod run;
 mod run_descriptors;
 mod run_image;
 mod run_image_databases;
+mod run_image_erofs;
 mod run_image_ids;
 mod run_image_life;
 mod run_image_mounts;
@@ -69,6 +70,7 @@ fn main() -> std::process::ExitCode {
             ("run_descriptors", run_descriptors::CASES),
             ("run_image", run_image::CASES),
             ("run_image_databases", run_image_databases::CASES),
+            ("run_image_erofs", run_image_erofs::CASES),
             ("run_image_ids", run_image_ids::CASES),
             ("run_image_life", run_image_life::CASES),
             ("run_image_mounts", run_image_mounts::CASES),

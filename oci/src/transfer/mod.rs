@@ -94,6 +94,8 @@ pub struct Options {
     pub platform: Platform,
     /// Layers at once.
     pub jobs: usize,
+    /// The largest layer, in bytes as it is stored.
+    pub max_layer_bytes: u64,
 }
 
 impl Default for Options {
@@ -101,6 +103,7 @@ impl Default for Options {
         Options {
             platform: Platform::host(),
             jobs: 3,
+            max_layer_bytes: u64::MAX,
         }
     }
 }
@@ -128,6 +131,18 @@ pub fn transfer(
     let session = Session::with_sink(store, source, options, sink, progress)?;
     sink.begin(&session.manifest, &session.config)?;
     session.finish(name)
+}
+
+/// Before a byte of it is fetched: no layer may be larger than its descriptor says.
+fn refuse_large(manifest: &Manifest, limit: u64) -> Result<()> {
+    let mut layers = manifest.layers.iter();
+    let Some(layer) = layers.find(|layer| layer.blob.size > limit) else {
+        return Ok(());
+    };
+    let (digest, size) = (&layer.blob.digest, layer.blob.size);
+    let text = format!("layer {digest}: size in bytes is {size}, above the limit of {limit}");
+    Err(Error::new(Kind::Invalid, text)
+        .hint("if you trust the image, --max-layer-size allows more"))
 }
 
 /// An image on its way, for those who want to read its layers themselves: what is read is stored.
@@ -168,6 +183,7 @@ impl<'a> Session<'a> {
             lease: store.lease()?,
         };
         let (descriptor, manifest, bytes) = run.choose()?;
+        refuse_large(&manifest, options.max_layer_bytes)?;
         let layers = manifest.layers.iter().map(|layer| &layer.blob.digest);
         run.lease.add(layers)?;
         run.lease

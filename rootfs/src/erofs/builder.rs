@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::BufRead;
 use std::os::unix::fs::FileExt;
 
+use rustix::io::Errno;
+
 use super::format::{BLOCK_BYTES, device, xattr_class};
 use super::image;
 use super::tree::{Body, Extent, Node, ROOT, Tree};
@@ -38,9 +40,16 @@ pub(super) struct Builder {
 }
 
 fn io(operation: &'static str) -> impl FnOnce(std::io::Error) -> Fault {
-    move |error| Fault::Read {
-        what: operation,
-        error,
+    move |error| match error.raw_os_error() {
+        Some(code) => Fault::System {
+            operation,
+            path: b"layer.erofs".to_vec(),
+            errno: Errno::from_raw_os_error(code),
+        },
+        None => Fault::Read {
+            what: operation,
+            error,
+        },
     }
 }
 
@@ -82,7 +91,7 @@ impl Target for Builder {
         }
         let implicit = self.implicit();
         image::write(&self.tree, &self.image, &self.spool, self.image_bytes)
-            .map_err(io("write the image"))?;
+            .map_err(io("write"))?;
         Ok(Unpacked {
             loose: Loose {
                 implicit,
@@ -300,7 +309,7 @@ impl Builder {
                 if n == 0 {
                     return Err(Fault::Truncated("file"));
                 }
-                put(segment.offset + done, &body[..n]).map_err(io("write the image"))?;
+                put(segment.offset + done, &body[..n]).map_err(io("write"))?;
                 archive.consume(n);
                 done += n as u64;
             }
@@ -314,9 +323,7 @@ impl Builder {
         )?;
         if entry.segments.is_some() {
             // A hole at the end must read as zeros.
-            self.spool
-                .set_len(self.spool_bytes)
-                .map_err(io("write the image"))?;
+            self.spool.set_len(self.spool_bytes).map_err(io("write"))?;
         }
         Ok(extent)
     }

@@ -31,6 +31,14 @@ pub enum SnapshotError {
         /// Its error.
         error: io::Error,
     },
+    /// A layer's image could not be mounted.
+    #[error("mount {}: {cause}", file.display())]
+    Mount {
+        /// The image.
+        file: PathBuf,
+        /// Why.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The name is taken.
     #[error("snapshot {0} exists already")]
     Exists(String),

@@ -1,13 +1,12 @@
 //! Looking a name up in stacked layers the way overlayfs would show them, without mounting anything.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fgetxattr, openat, readlinkat, statat};
 use rustix::io::Errno;
 
+use super::lower::Lower;
 use crate::layer::is_whiteout;
 
 const LINKS_FOLLOWED: usize = 40;
@@ -34,14 +33,9 @@ pub(super) enum Node {
 }
 
 impl Merged {
-    pub(super) fn open(layers: &[PathBuf]) -> Result<Self, Errno> {
-        let open = |path: &PathBuf| {
-            let fd = File::open(path).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
-            Ok(OwnedFd::from(fd))
-        };
-        Ok(Self {
-            layers: layers.iter().map(open).collect::<Result<_, Errno>>()?,
-        })
+    pub(super) fn open(layers: &[Lower]) -> Result<Self, Errno> {
+        let layers = layers.iter().map(Lower::open).collect::<Result<_, _>>()?;
+        Ok(Self { layers })
     }
 
     /// What `path` is. Links on the way are followed, the last component is not.

@@ -1,7 +1,7 @@
 //! Layers on disk, stacked: unpacked once, shared by all, with one writable directory a container.
 //!
 //! ```text
-//! layers/sha256/DIFFID/{fs,layer.json,loose}   one unpacked layer, whatever is below it
+//! layers/sha256/DIFFID/{fs,layer.json,loose}   one unpacked layer, whatever is below it; `layer.erofs` may be in place of `fs`
 //! seams/sha256/CHAINID/fs                      what a layer leaves to those below it: seam.rs
 //! snapshots/ID/{upper,work,root,snapshot.json} a container's own directories
 //! work/                                        being made or removed; what no process holds is removed by the next
@@ -10,9 +10,11 @@
 //! Everything appears under its name by `rename`, complete. Snapshots *return* mounts, they never mount.
 
 mod commit;
+mod copy;
 mod error;
 mod gc;
 mod lock;
+mod lower;
 mod merged;
 mod mounts;
 mod read;
@@ -26,6 +28,7 @@ pub use commit::{Committed, Compression, pack};
 pub use error::{Result, SnapshotError};
 pub use gc::Removed;
 pub use lock::Gate as Hold;
+pub use lower::{Form, Lower, MountImage};
 pub use mounts::{OverlayMount, Parameter};
 pub use store::Snapshots;
 pub use unpack::{LayerBlob, UnpackOptions};
@@ -38,10 +41,10 @@ use std::path::PathBuf;
 pub struct Chain {
     diff_ids: Vec<DiffId>,
     directory: Option<PathBuf>,
-    /// Directories to stack, the topmost first.
-    lowers: Vec<PathBuf>,
+    /// What to stack, the topmost first.
+    lowers: Vec<Lower>,
     /// The one whose own looks are those of `/`.
-    root: Option<PathBuf>,
+    root: Option<Lower>,
 }
 
 impl Chain {
@@ -50,8 +53,8 @@ impl Chain {
         let path = path.into();
         Chain {
             diff_ids: Vec::new(),
-            lowers: vec![path.clone()],
-            root: Some(path.clone()),
+            lowers: vec![Lower::Directory(path.clone())],
+            root: Some(Lower::Directory(path.clone())),
             directory: Some(path),
         }
     }

@@ -4,14 +4,16 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::lower::Lower;
+
 /// mount(2) takes one page, its last byte a NUL.
 const OPTION_BYTES: usize = 4095;
 
 /// An overlay to mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverlayMount {
-    /// Read-only directories, the topmost first.
-    pub lowers: Vec<PathBuf>,
+    /// What is only read, the topmost first.
+    pub lowers: Vec<Lower>,
     /// Where changes go; none for a read-only view.
     pub upper: Option<PathBuf>,
     /// overlayfs' own directory, present when `upper` is.
@@ -39,7 +41,7 @@ impl OverlayMount {
         let mut all: Vec<Parameter> = self
             .lowers
             .iter()
-            .map(|lower| Parameter::Text("lowerdir+", path(lower)))
+            .map(|lower| Parameter::Text("lowerdir+", path(&lower.path())))
             .collect();
         all.extend(
             self.upper
@@ -68,7 +70,7 @@ impl OverlayMount {
         let lowers: Vec<Vec<u8>> = self
             .lowers
             .iter()
-            .map(|lower| escape(lower, b":\\,"))
+            .map(|lower| escape(&lower.path(), b":\\,"))
             .collect();
         let mut options = [b"lowerdir=".as_slice(), &lowers.join(&b':')].concat();
         for (key, path) in [("upperdir", &self.upper), ("workdir", &self.work)] {
@@ -94,7 +96,11 @@ impl OverlayMount {
             ("redirect_dir", "off"),
             ("metacopy", "off"),
         ];
-        all.into_iter().take(if self.userxattr { 1 } else { 3 })
+        // Images are file systems of their own: so their files have one device number all the same.
+        let images = self.lowers.iter().any(|lower| lower.mount().is_some());
+        let one_device = images.then_some(("xino", "auto"));
+        let all = all.into_iter().take(if self.userxattr { 1 } else { 3 });
+        all.chain(one_device)
     }
 
     fn flags(&self) -> impl Iterator<Item = &'static str> {

@@ -6,13 +6,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, readlinkat, statat};
 use rustix::io::Errno;
 
 use super::Chain;
 use super::error::{Result, SnapshotError, system};
+use super::lower::Lower;
 use super::merged::{Merged, Node, is_link};
 use super::store::Snapshots;
 
@@ -25,7 +26,7 @@ impl Snapshots {
     }
 }
 
-fn read_merged(lowers: &[PathBuf], path: &str, max_bytes: u64) -> Result<Option<Vec<u8>>> {
+fn read_merged(lowers: &[Lower], path: &str, max_bytes: u64) -> Result<Option<Vec<u8>>> {
     let shown = Path::new(path);
     let open = || -> std::result::Result<Option<OwnedFd>, Errno> {
         let merged = Merged::open(lowers)?;

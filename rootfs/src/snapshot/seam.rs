@@ -3,10 +3,11 @@
 //! Three things need one. A directory that the layer uses without listing it keeps the looks it has below. Where it is a
 //! link below, what the layer puts in it goes where the link leads. A hard link to a file of a lower layer is made by
 //! linking that very inode: no copy, and both names are one file. The layer itself stays as it is, shared by all chains.
+//! Of a layer that is an image nothing can be linked: there the seam gets a copy under all the inode's names.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci::DiffId;
 use rustix::fs::{
@@ -15,7 +16,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::copy::copy_inode;
 use super::error::{Result, SnapshotError};
+use super::lower::Lower;
 use super::merged::{Merged, Node, is_link, is_opaque};
 use crate::layer::{Fault, LayerError, Loose, PendingLink, copy_metadata};
 
@@ -28,21 +31,22 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 pub(super) fn tie(
     id: &DiffId,
     loose: &Loose,
-    layer: &Path,
-    below: &[PathBuf],
+    layer: &Lower,
+    below: &[Lower],
     seam: &Path,
 ) -> Result<()> {
+    let mut all = vec![Lower::Directory(seam.to_owned()), layer.clone()];
+    all.extend_from_slice(below);
     let open = || -> std::result::Result<Seam<'_>, Errno> {
-        let mut all = vec![seam.to_owned(), layer.to_owned()];
-        all.extend_from_slice(below);
         Ok(Seam {
             below: Merged::open(below)?,
             all: Merged::open(&all)?,
-            layer: open_root(layer)?,
+            layer: layer.open()?,
             root: open_root(seam)?,
             implicit: loose.implicit.iter().map(Vec::as_slice).collect(),
             moved: BTreeMap::new(),
             made: Vec::new(),
+            copies: HashMap::new(),
         })
     };
     let label = id.to_string();
@@ -71,6 +75,8 @@ pub(super) fn tie(
             return Err(LayerError::new(&id.to_string(), Some(link.path.clone()), fault).into());
         }
     }
+    seam.link_other_names(&all)
+        .map_err(failed(b".", "link to a file of a layer below"))?;
     seam.restore_times().map_err(failed(b".", "set times"))
 }
 
@@ -85,7 +91,12 @@ struct Seam<'l> {
     moved: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Directories of the seam and the times they shall have.
     made: Vec<(Vec<u8>, Timestamps)>,
+    /// Inodes of images that the seam has copies of, and the first name of each.
+    copies: HashMap<Inode, Vec<u8>>,
 }
+
+/// Device and number.
+type Inode = (u64, u64);
 
 type Done<T> = std::result::Result<T, Errno>;
 
@@ -100,8 +111,7 @@ impl Seam<'_> {
             Some(Node::Directory(parts)) => self.directory(path, Some(&parts[0])).map(drop),
             Some(Node::Other { dir, name, stat }) if is_link(&stat) => {
                 let target = self.below.resolve(path)?.ok_or(Errno::NOTDIR)?;
-                let (parent, base) = self.parent(path)?;
-                linkat(&dir, name.as_slice(), &parent, base, AtFlags::empty())?;
+                self.place(&dir, &name, path)?;
                 self.moved.insert(path.to_vec(), target.clone());
                 self.graft(path, &target)
             }
@@ -140,7 +150,7 @@ impl Seam<'_> {
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 self.graft(&join(from, name), &join(to, name))?;
             } else {
-                linkat(&source, name, &target, name, AtFlags::empty())?;
+                self.place(&source, name, &join(to, name))?;
             }
         }
         Ok(())
@@ -157,9 +167,47 @@ impl Seam<'_> {
         let Some(Node::Other { dir, name, .. }) = visible else {
             return Ok(false);
         };
-        let (parent, base) = self.parent(&path)?;
-        linkat(&dir, name.as_slice(), &parent, base, AtFlags::empty())?;
+        self.place(&dir, &name, &path)?;
         Ok(true)
+    }
+
+    /// Gives the inode that is `name` in `from` the name `path` in the seam.
+    fn place(&mut self, from: &OwnedFd, name: &[u8], path: &[u8]) -> Done<()> {
+        let (parent, base) = self.parent(path)?;
+        match linkat(from, name, &parent, base, AtFlags::empty()) {
+            Err(Errno::XDEV) => {}
+            linked => return linked,
+        }
+        let stat = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let inode = (stat.st_dev, stat.st_ino);
+        if let Some(first) = self.copies.get(&inode).cloned() {
+            let (dir, first) = self.parent(&first)?;
+            return linkat(&dir, first, &parent, base, AtFlags::empty());
+        }
+        copy_inode((from.as_fd(), name), &stat, (parent.as_fd(), base))?;
+        self.copies.insert(inode, path.to_vec());
+        Ok(())
+    }
+
+    /// A copy hides nothing but its own names: wherever else its inode shows, the copy must show.
+    fn link_other_names(&mut self, layers: &[Lower]) -> Done<()> {
+        if self.copies.is_empty() {
+            return Ok(());
+        }
+        let numbers: HashSet<u64> = self.copies.keys().map(|(_, number)| *number).collect();
+        for layer in layers.iter().filter(|layer| layer.mount().is_some()) {
+            let mut names = Vec::new();
+            names_of(&layer.open()?, b"", &numbers, &mut names)?;
+            for path in names {
+                let Some(Node::Other { dir, name, stat }) = self.all.find(&path)? else {
+                    continue;
+                };
+                if self.copies.contains_key(&(stat.st_dev, stat.st_ino)) {
+                    self.place(&dir, &name, &path)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The seam's directory for the parent of `path`, and the last component.
@@ -264,6 +312,30 @@ fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
     } else {
         [parent, b"/", name].concat()
     }
+}
+
+/// The names in an image that these inodes have.
+fn names_of(
+    dir: &OwnedFd,
+    path: &[u8],
+    numbers: &HashSet<u64>,
+    names: &mut Vec<Vec<u8>>,
+) -> Done<()> {
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if matches!(name, b"." | b"..") {
+            continue;
+        }
+        let below = join(path, name);
+        if entry.file_type() == FileType::Directory {
+            let inside = openat(dir, name, DIRECTORY, Mode::empty())?;
+            names_of(&inside, &below, numbers, names)?;
+        } else if numbers.contains(&entry.ino()) {
+            names.push(below);
+        }
+    }
+    Ok(())
 }
 
 fn open_root(path: &Path) -> Done<OwnedFd> {

@@ -13,18 +13,22 @@ use serde::{Deserialize, Serialize};
 use super::Chain;
 use super::error::{Result, SnapshotError, errno, system};
 use super::lock::{Claim, Gate};
+use super::lower::{Form, Lower, MountImage};
 use super::mounts::OverlayMount;
 use crate::layer::{Loose, OverlayXattrs, copy_metadata, remove_tree};
 
 /// What is kept beside a snapshot's directories.
 const RECORD: &str = "snapshot.json";
 const LOCK_SUFFIX: &str = ".lock";
+/// A layer that is an image.
+pub(super) const IMAGE: &str = "layer.erofs";
 
 /// All unpacked layers and all snapshots below one directory.
 #[derive(Debug, Clone)]
 pub struct Snapshots {
     pub(super) root: PathBuf,
     pub(super) overlay_xattrs: OverlayXattrs,
+    pub(super) mount_image: Option<MountImage>,
 }
 
 /// What is kept beside an unpacked layer.
@@ -38,6 +42,9 @@ pub(super) struct LayerRecord {
     pub(super) opaque_root: bool,
     /// There is a file `loose` too.
     pub(super) has_loose_ends: bool,
+    /// It is a file `layer.erofs` and not a directory `fs`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) erofs: bool,
 }
 
 /// What is kept beside a snapshot's directories.
@@ -57,10 +64,7 @@ pub(super) struct SnapshotRecord {
 impl Snapshots {
     /// Opens the store, makes what is missing of it, and removes what killed processes left half-made.
     pub fn open(root: impl Into<PathBuf>, overlay_xattrs: OverlayXattrs) -> Result<Self> {
-        let store = Self {
-            root: root.into(),
-            overlay_xattrs,
-        };
+        let store = Self::reopen(root, overlay_xattrs);
         // One question to a store in use: the last of them is here when all are.
         let missing: &[&str] = match store.root.join("work").is_dir() {
             true => &[],
@@ -84,6 +88,25 @@ impl Snapshots {
         Self {
             root: root.into(),
             overlay_xattrs,
+            mount_image: None,
+        }
+    }
+
+    /// The same store for those who can mount layers that are images.
+    pub fn mounting(self, mount_image: MountImage) -> Self {
+        Self {
+            mount_image: Some(mount_image),
+            ..self
+        }
+    }
+
+    /// In what form a layer is here; nothing when it is not unpacked.
+    pub fn form(&self, diff_id: &DiffId) -> Result<Option<Form>> {
+        match self.layer_record(diff_id) {
+            Ok(record) if record.erofs => Ok(Some(Form::Erofs)),
+            Ok(_) => Ok(Some(Form::Directory)),
+            Err(SnapshotError::NotUnpacked(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -105,41 +128,65 @@ impl Snapshots {
             .iter()
             .rev()
             .find(|(_, record, _)| record.root_listed);
+        let listed = listed.map(|(diff_id, record, _)| self.layer_file(diff_id, record));
+        let lowers = self.stack(&records)?;
+        let root = match listed {
+            // Below an opaque one it is not in the stack.
+            Some(listed) => match lowers.iter().find(|lower| lower.name() == listed) {
+                Some(lower) => Some(lower.clone()),
+                None => Some(self.lower(listed)?),
+            },
+            None => None,
+        };
         Ok(Chain {
-            root: listed.map(|(diff_id, ..)| self.layer_dir(diff_id).join("fs")),
-            lowers: self.stack(&records),
+            root,
+            lowers,
             diff_ids: diff_ids.to_vec(),
             directory: None,
         })
     }
 
-    /// Directories to stack, the topmost first.
-    fn stack(&self, layers: &[(&DiffId, LayerRecord, Option<PathBuf>)]) -> Vec<PathBuf> {
-        let mut lowers: Vec<PathBuf> = Vec::new();
+    /// What to stack, the topmost first.
+    fn stack(&self, layers: &[(&DiffId, LayerRecord, Option<PathBuf>)]) -> Result<Vec<Lower>> {
+        let mut lowers: Vec<Lower> = Vec::new();
         for (diff_id, record, seam) in layers.iter().rev() {
             let seam = seam.iter().map(|seam| seam.join("fs"));
-            lowers.extend(seam.filter(|seam| seam.is_dir()));
-            let fs = self.layer_dir(diff_id).join("fs");
+            lowers.extend(seam.filter(|seam| seam.is_dir()).map(Lower::Directory));
+            let layer = self.layer_file(diff_id, record);
             // A layer that comes again higher up adds nothing here: all it says is said there. overlayfs refuses it twice.
-            if !lowers.contains(&fs) {
-                lowers.push(fs);
+            if !lowers.iter().any(|lower| lower.name() == layer) {
+                lowers.push(self.lower(layer)?);
             }
             if record.opaque_root {
                 break;
             }
         }
-        lowers
+        Ok(lowers)
+    }
+
+    /// The layer's directory, or its image.
+    pub(super) fn layer_file(&self, diff_id: &DiffId, record: &LayerRecord) -> PathBuf {
+        let name = if record.erofs { IMAGE } else { "fs" };
+        self.layer_dir(diff_id).join(name)
+    }
+
+    /// The layer in a directory or image.
+    pub(super) fn lower(&self, file: PathBuf) -> Result<Lower> {
+        match file.ends_with(IMAGE) {
+            true => Lower::mounted(file, self.mount_image),
+            false => Ok(Lower::Directory(file)),
+        }
     }
 
     /// The stack of layers of which the upper ones' seams may still be missing.
-    pub(super) fn lowers(&self, diff_ids: &[DiffId]) -> Result<Vec<PathBuf>> {
+    pub(super) fn lowers(&self, diff_ids: &[DiffId]) -> Result<Vec<Lower>> {
         let layers = diff_ids.iter().zip(ChainId::chain(diff_ids));
         let layers = layers.map(|(diff_id, chain_id)| {
             let record = self.layer_record(diff_id)?;
             let seam = record.has_loose_ends.then(|| self.seam_dir(&chain_id));
             Ok((diff_id, record, seam))
         });
-        Ok(self.stack(&layers.collect::<Result<Vec<_>>>()?))
+        self.stack(&layers.collect::<Result<Vec<_>>>()?)
     }
 
     /// Keeps all layers where they are until the value is dropped.
@@ -268,7 +315,8 @@ impl Snapshots {
         let writable = |name: &str| (!read_only).then(|| path.join(name));
         if read_only || lowers.is_empty() {
             // Without an upper directory overlayfs wants two lower ones, and with one it wants one.
-            lowers.insert(0, path.join(if read_only { "root" } else { "empty" }));
+            let own = path.join(if read_only { "root" } else { "empty" });
+            lowers.insert(0, Lower::Directory(own));
         }
         Ok(OverlayMount {
             lowers,
@@ -375,8 +423,10 @@ impl SnapshotRecord {
 }
 
 fn need_layers(chain: &Chain) -> Result<()> {
-    match chain.lowers.iter().find(|lower| !lower.is_dir()) {
-        Some(missing) => Err(SnapshotError::NotUnpacked(missing.display().to_string())),
+    match chain.lowers.iter().find(|lower| !lower.name().exists()) {
+        Some(missing) => Err(SnapshotError::NotUnpacked(
+            missing.name().display().to_string(),
+        )),
         None => Ok(()),
     }
 }
@@ -414,7 +464,10 @@ fn remove_in_place(path: &Path) -> Result<()> {
 fn like_root(chain: &Chain, dir: &Path) -> Result<()> {
     let to = open_dir(dir)?;
     match &chain.root {
-        Some(root) => copy_metadata(open_dir(root)?, to).map_err(errno("copy metadata to", dir)),
+        Some(root) => root
+            .open()
+            .and_then(|root| copy_metadata(root, to))
+            .map_err(errno("copy metadata to", dir)),
         None => rustix::fs::fchmod(to, rustix::fs::Mode::from_raw_mode(0o755))
             .map_err(errno("chmod", dir)),
     }

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::OverlayMount;
+use super::{Lower, OverlayMount};
 
 fn overlay(lowers: &[&str]) -> OverlayMount {
     OverlayMount {
-        lowers: lowers.iter().map(PathBuf::from).collect(),
+        lowers: lowers
+            .iter()
+            .map(|path| Lower::Directory(PathBuf::from(path)))
+            .collect(),
         upper: Some(PathBuf::from("/s/u,p:p")),
         work: Some(PathBuf::from("/s/work")),
         userxattr: false,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +12,12 @@ use oci::{ChainId, DiffId};
 use super::Chain;
 use super::error::{Result, SnapshotError, errno, system};
 use super::lock::Claim;
+use super::lower::Form;
 use super::seam::tie;
 use super::store::{
-    LayerRecord, Snapshots, lock_path, make_private, open_dir, remove_dir, write_json,
+    IMAGE, LayerRecord, Snapshots, lock_path, make_private, open_dir, remove_dir, write_json,
 };
+use crate::erofs;
 use crate::layer::{self, Applied, Limits};
 
 /// Where a layer's bytes come from, for a layer that may have to be unpacked.
@@ -34,6 +37,8 @@ pub struct UnpackOptions {
     pub owners: bool,
     /// Make device nodes.
     pub devices: bool,
+    /// What they become.
+    pub form: Form,
     /// Layers at a time; each takes two threads.
     pub jobs: usize,
 }
@@ -44,6 +49,7 @@ impl Default for UnpackOptions {
             limits: Limits::default(),
             owners: true,
             devices: true,
+            form: Form::Directory,
             jobs: 2,
         }
     }
@@ -151,11 +157,7 @@ impl Snapshots {
             layer: layer.clone(),
             error,
         })?;
-        let fs = work.join("fs");
-        make_private(&fs)?;
-        let root = open_dir(&fs)?;
-        rustix::fs::fchmod(&root, rustix::fs::Mode::from_raw_mode(0o755))
-            .map_err(errno("chmod", &fs))?;
+        let form = options.form;
         let options = layer::Options {
             label: layer,
             diff_id: Some(blob.diff_id.clone()),
@@ -164,7 +166,11 @@ impl Snapshots {
             owners: options.owners,
             devices: options.devices,
         };
-        write_record(work, &layer::apply(reader, root.into(), &options)?)
+        let applied = match form {
+            Form::Directory => fill_directory(work, reader, &options)?,
+            Form::Erofs => fill_image(work, reader, &options)?,
+        };
+        write_record(work, &applied, form)
     }
 
     /// One sync for all of them, then the names: after a power cut a layer is whole or not there.
@@ -220,7 +226,7 @@ impl Snapshots {
         } else {
             self.lowers(below)?
         };
-        let layer = self.layer_dir(id).join("fs");
+        let layer = self.lower(self.layer_file(id, &self.layer_record(id)?))?;
         tie(id, &self.loose_ends(id)?, &layer, &below, &seam)?;
         // Often there is nothing to say: below is nothing of that name. The directory alone tells that it was asked.
         let _ = fs::remove_dir(&seam);
@@ -228,7 +234,33 @@ impl Snapshots {
     }
 }
 
-fn write_record(work: &Path, applied: &Applied) -> Result<()> {
+fn fill_directory(
+    work: &Path,
+    blob: impl Read + Send,
+    options: &layer::Options,
+) -> Result<Applied> {
+    let fs = work.join("fs");
+    make_private(&fs)?;
+    let root = open_dir(&fs)?;
+    rustix::fs::fchmod(&root, rustix::fs::Mode::from_raw_mode(0o755))
+        .map_err(errno("chmod", &fs))?;
+    Ok(layer::apply(blob, root.into(), options)?)
+}
+
+fn fill_image(work: &Path, blob: impl Read + Send, options: &layer::Options) -> Result<Applied> {
+    make_private(work)?;
+    let (path, spool_path) = (work.join(IMAGE), work.join("spool"));
+    let create = |path: &Path| {
+        let mut how = fs::OpenOptions::new();
+        how.read(true).write(true).create_new(true).mode(0o600);
+        how.open(path).map_err(system("create", path))
+    };
+    let (image, spool) = (create(&path)?, create(&spool_path)?);
+    fs::remove_file(&spool_path).map_err(system("remove", &spool_path))?;
+    Ok(erofs::write(blob, image, spool, options)?)
+}
+
+fn write_record(work: &Path, applied: &Applied, form: Form) -> Result<()> {
     if !applied.loose.is_empty() {
         let path = work.join("loose");
         fs::write(&path, applied.loose.to_bytes()).map_err(system("write", &path))?;
@@ -239,6 +271,7 @@ fn write_record(work: &Path, applied: &Applied) -> Result<()> {
         root_listed: applied.root_listed,
         opaque_root: applied.opaque_root,
         has_loose_ends: !applied.loose.is_empty(),
+        erofs: form == Form::Erofs,
     };
     write_json(&work.join("layer.json"), &record)
 }

@@ -17,7 +17,7 @@ pub fn describe(root: &Path) -> Vec<String> {
     lines
 }
 
-fn walk(root: &Path, name: &Path, seen: &mut HashMap<u64, String>, lines: &mut Vec<String>) {
+fn walk(root: &Path, name: &Path, seen: &mut HashMap<(u64, u64), String>, lines: &mut Vec<String>) {
     let path = root.join(name);
     let meta = fs::symlink_metadata(&path).unwrap();
     let kind = meta.file_type();
@@ -25,7 +25,9 @@ fn walk(root: &Path, name: &Path, seen: &mut HashMap<u64, String>, lines: &mut V
     let first = if kind.is_dir() {
         String::new()
     } else {
-        seen.entry(meta.ino()).or_insert(shown.clone()).clone()
+        seen.entry((meta.dev(), meta.ino()))
+            .or_insert(shown.clone())
+            .clone()
     };
     let content = if kind.is_file() {
         oci::Digest::of(&fs::read(&path).unwrap()).to_string()

@@ -1,16 +1,20 @@
 //! `image ls`: the images of the store, as a table, as JSON, or by name only.
 
-use super::{explain, human, store};
+use super::inspect::word;
+use super::{home, human};
 use crate::cli::ExitCode;
 use crate::cli::argument::{flag, is_json, option};
 use crate::cli::{print, print_json};
 use crate::container::Globals;
+use crate::container::image::Home;
 use crate::error::Result;
 use clap::{ArgMatches, Command};
 use oci::store::Listed;
 use serde_json::json;
 
-const HEADER: [&str; 6] = ["NAME", "DIGEST", "PLATFORM", "LAYERS", "SIZE", "CREATED"];
+const HEADER: [&str; 7] = [
+    "NAME", "DIGEST", "PLATFORM", "LAYERS", "UNPACKED", "SIZE", "CREATED",
+];
 
 pub fn command() -> Command {
     Command::new("ls")
@@ -21,7 +25,8 @@ pub fn command() -> Command {
 }
 
 pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
-    let listed = store(matches)?.list().map_err(explain)?;
+    let home = home(matches)?;
+    let listed = home.store.list()?;
     if matches.get_flag("quiet") {
         print(
             &listed
@@ -30,9 +35,14 @@ pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
                 .collect::<String>(),
         )?;
     } else if is_json(matches)? {
-        print_json(&listed.iter().map(as_json).collect::<Vec<_>>())?;
+        print_json(
+            &listed
+                .iter()
+                .map(|line| as_json(&home, line))
+                .collect::<Vec<_>>(),
+        )?;
     } else {
-        print(&table(&listed))?;
+        print(&table(&home, &listed))?;
     }
     for damaged in listed.iter().filter(|line| line.problem.is_some()) {
         ::log::warn!(
@@ -49,12 +59,23 @@ fn name(line: &Listed) -> String {
     line.name.clone().unwrap_or_else(|| line.digest.to_string())
 }
 
-fn as_json(line: &Listed) -> serde_json::Value {
-    json!({"name": line.name, "digest": line.digest, "platform": line.platform, "layers": line.layers,
-        "size": line.bytes, "created": line.created, "containers": line.containers, "problem": line.problem})
+/// In what forms the image's layers are unpacked: all in one, in several, or nothing.
+fn unpacked(home: &Home, line: &Listed) -> Option<String> {
+    let image = home.store.open_image(&line.digest.to_string()).ok()?;
+    let forms = image.config.diff_ids.iter();
+    let forms = forms.map(|diff_id| home.snapshots.form(diff_id).ok().flatten().map(word));
+    let mut forms: Vec<&str> = forms.collect::<Option<_>>()?;
+    forms.sort_unstable();
+    forms.dedup();
+    Some(forms.join("+")).filter(|forms| !forms.is_empty())
 }
 
-fn table(listed: &[Listed]) -> String {
+fn as_json(home: &Home, line: &Listed) -> serde_json::Value {
+    json!({"name": line.name, "digest": line.digest, "platform": line.platform, "layers": line.layers,
+        "size": line.bytes, "created": line.created, "containers": line.containers, "unpacked": unpacked(home, line), "problem": line.problem})
+}
+
+fn table(home: &Home, listed: &[Listed]) -> String {
     let row = |line: &Listed| {
         let day = line.created.split('T').next().unwrap_or_default();
         [
@@ -62,6 +83,7 @@ fn table(listed: &[Listed]) -> String {
             line.digest.short().to_owned(),
             line.platform.clone(),
             line.layers.to_string(),
+            unpacked(home, line).unwrap_or_else(|| "-".into()),
             human(line.bytes),
             day.to_owned(),
         ]
@@ -74,8 +96,8 @@ fn table(listed: &[Listed]) -> String {
             .max()
             .unwrap_or(0)
     };
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let line = |row: &[String; 6]| {
+    let widths: [usize; 7] = std::array::from_fn(width);
+    let line = |row: &[String; 7]| {
         let cells: Vec<String> = row
             .iter()
             .zip(widths)

@@ -16,6 +16,7 @@ pub(in crate::cli) mod pull;
 mod rm;
 mod umount;
 mod unpack;
+pub(in crate::cli) mod unpacking;
 
 use super::argument::{option, path};
 use crate::cli::ExitCode;

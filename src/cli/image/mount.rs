@@ -3,6 +3,7 @@
 use super::home;
 use super::pull::{registry_arguments, transfer_arguments};
 use super::unpack::{fetched, image};
+use super::unpacking::unpack_arguments;
 use crate::cli::argument::positional;
 use crate::cli::{ExitCode, print};
 use crate::container::Globals;
@@ -20,7 +21,7 @@ pub fn command() -> Command {
                 .value_name("DIRECTORY")
                 .help("where to (default: a directory of the store)"),
         );
-    transfer_arguments(registry_arguments(command))
+    unpack_arguments(transfer_arguments(registry_arguments(command)))
 }
 
 pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {

@@ -2,6 +2,7 @@
 
 use super::credential;
 use super::progress::Reporter;
+use super::unpacking::max_layer_bytes;
 use super::{explain, store};
 use crate::cli::ExitCode;
 use crate::cli::argument::{flag, option, options, path, positional, text, texts};
@@ -88,6 +89,11 @@ pub(in crate::cli) fn transfer_arguments(command: Command) -> Command {
             "which image of several",
         ))
         .arg(option("jobs", "N", "layers at once"))
+        .arg(option(
+            "max-layer-size",
+            "BYTES",
+            "refuse a larger layer, packed or unpacked (default: 256g unpacked)",
+        ))
         .arg(option("progress", "HOW", "auto, plain, json or none"))
         .arg(flag("quiet", "print the digest only").short('q'))
 }
@@ -101,6 +107,9 @@ pub(in crate::cli) fn transfer_options(matches: &ArgMatches) -> Result<transfer:
         let number = jobs.parse().ok().filter(|jobs| (1..=64).contains(jobs));
         how.jobs = number
             .ok_or_else(|| Error::new(format!("--jobs {jobs}: want a number from 1 to 64")))?;
+    }
+    if let Some(bytes) = max_layer_bytes(matches)? {
+        how.max_layer_bytes = bytes;
     }
     Ok(how)
 }

@@ -3,6 +3,7 @@
 use super::home;
 use super::progress::Reporter;
 use super::pull::{registry_arguments, registry_options, transfer_arguments, transfer_options};
+use super::unpacking::{unpack_arguments, unpack_options};
 use crate::cli::argument::positional;
 use crate::cli::{ExitCode, print};
 use crate::container::Globals;
@@ -29,7 +30,7 @@ pub fn command() -> Command {
                 .num_args(1..)
                 .last(true),
         );
-    transfer_arguments(registry_arguments(command))
+    unpack_arguments(transfer_arguments(registry_arguments(command)))
 }
 
 /// The image that a command is about, fetched when it is missing.
@@ -67,6 +68,7 @@ pub(super) fn fetched(home: &Home, matches: &ArgMatches) -> Result<Fetched> {
     let options = FetchOptions {
         registry: Some(&|| registry_options(matches)),
         transfer: transfer_options(matches)?,
+        unpack: unpack_options(matches)?,
         ..FetchOptions::default()
     };
     let reporter = Reporter::new(matches)?.only_news();

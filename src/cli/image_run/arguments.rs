@@ -3,6 +3,7 @@
 use crate::cli::argument::{flag, option, options};
 use crate::cli::create::start_arguments;
 use crate::cli::image::pull::{registry_arguments, transfer_arguments};
+use crate::cli::image::unpacking::unpack_arguments;
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
 
@@ -35,7 +36,7 @@ pub fn shared(command: Command) -> Command {
                 .num_args(0..)
                 .action(ArgAction::Append),
         );
-    transfer_arguments(registry_arguments(command))
+    unpack_arguments(transfer_arguments(registry_arguments(command)))
 }
 
 fn what() -> Vec<Arg> {

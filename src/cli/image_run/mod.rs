@@ -12,6 +12,7 @@ use super::argument::text;
 use super::image::progress::Reporter;
 use super::image::pull::{registry_options, transfer_options};
 use super::image::store_root;
+use super::image::unpacking::unpack_options;
 use super::{create as bundle_create, exit_code, print};
 use crate::container::image::{Base, FetchOptions, Home, ImageOptions, Pull, fetch};
 use crate::container::{self, CreateOptions, Globals, Id};
@@ -116,6 +117,7 @@ fn base(matches: &ArgMatches, home: &Home) -> Result<Base> {
                 pull: pull(matches)?,
                 registry: Some(&|| registry_options(matches)),
                 transfer: transfer_options(matches)?,
+                unpack: unpack_options(matches)?,
                 ..FetchOptions::default()
             };
             let reporter = Reporter::new(matches)?.only_news();

@@ -1,8 +1,9 @@
 //! The store on disk: images as they came, layers as they are mounted. Opened, nothing more.
 
+use super::erofs::mount_erofs;
 use crate::error::{Context, Error, Result};
 use oci::store::Store;
-use rootfs::layer::OverlayXattrs;
+use rootfs::layer::{Fault, OverlayXattrs};
 use rootfs::snapshot::{SnapshotError, Snapshots};
 use std::fs;
 use std::io;
@@ -29,7 +30,10 @@ impl Home {
             .map_err(|error| Error::io(format!("make {} absolute", root.display()), &error))?;
         let store = Store::open(&root)?;
         let snapshots = Snapshots::open(root.join(OVERLAY), overlay_xattrs())?;
-        Ok(Home { store, snapshots })
+        Ok(Home {
+            store,
+            snapshots: snapshots.mounting(mount_erofs),
+        })
     }
 
     /// The store of a container that exists: nothing of it is missing.
@@ -93,6 +97,28 @@ impl From<oci::Error> for Error {
     }
 }
 
+/// What changes a layer's limit.
+fn changing(what: &str, limit: u64) -> Option<String> {
+    let flag = match what {
+        "number of entries" if limit == rootfs::erofs::MAX_ENTRIES => {
+            return Some(
+                "as an EROFS image it would cost too much memory: --snapshotter overlay takes more"
+                    .into(),
+            );
+        }
+        "number of entries" => "--max-files",
+        "compression ratio" => "--max-ratio",
+        "name depth in components" => "--max-depth",
+        "extended attribute size in bytes" => "--max-xattr-size",
+        "extension header size in bytes" => "--max-header-size",
+        "size in bytes" | "uncompressed size in bytes" | "apparent size of all files in bytes" => {
+            "--max-layer-size"
+        }
+        _ => return None,
+    };
+    Some(format!("if you trust the image, {flag} allows more"))
+}
+
 impl From<SnapshotError> for Error {
     fn from(error: SnapshotError) -> Error {
         match &error {
@@ -105,6 +131,22 @@ impl From<SnapshotError> for Error {
                 Error::new(layer.to_string())
                     .hint("the store's disk is full; `image prune` removes what nothing needs")
             }
+            SnapshotError::Layer(layer) => match layer.fault() {
+                Fault::Limit { what, limit, .. } => {
+                    let ours = Error::new(layer.to_string());
+                    match changing(what, *limit) {
+                        Some(advice) => ours.hint(advice),
+                        None => ours,
+                    }
+                }
+                _ => Error::new(layer.to_string()),
+            },
+            SnapshotError::Mount { file, cause } => match cause.downcast_ref::<Error>() {
+                Some(cause) => cause
+                    .clone()
+                    .context(format_args!("mount {}", file.display())),
+                None => Error::new(error.to_string()),
+            },
             _ => Error::new(error.to_string()),
         }
     }

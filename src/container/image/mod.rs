@@ -7,6 +7,7 @@
 mod author;
 mod commit;
 pub mod demo;
+mod erofs;
 mod fetch;
 mod home;
 mod mounted;

@@ -4,7 +4,7 @@
 use super::{Fetched, Home};
 use crate::error::{Context, Error, Result};
 use crate::init::failure::Failure;
-use crate::init::{is_unknown_overlay, mount_by_numbers, stack_overlay};
+use crate::init::{mount_by_numbers, stack_overlay, wants_numbers};
 use crate::plan::OverlayOp;
 use crate::sys::mount::{attach, mount, unmount};
 use crate::sys::{clone, open};
@@ -50,7 +50,7 @@ pub fn mount_image(home: &Home, image: &Fetched, place: Option<&Path>) -> Result
         .create(&place)
         .and_then(|()| symlink(&place, own.join(PLACE)))
         .context(format_args!("prepare {}", place.display()))
-        .and_then(|()| mount_on(&overlay, &place));
+        .and_then(|()| mount_on(&overlay, &place, Namespace::Hosts));
     if mounted.is_err() {
         let _ = home.snapshots.remove(&name);
     }
@@ -99,7 +99,14 @@ fn text(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
 }
 
-fn mount_on(overlay: &OverlayMount, place: &Path) -> Result<()> {
+/// Whose mount table shows a mount.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Namespace {
+    Hosts,
+    Own,
+}
+
+fn mount_on(overlay: &OverlayMount, place: &Path, whose: Namespace) -> Result<()> {
     let op = OverlayOp::new(overlay, text(place))?;
     let failed = || format!("mount the image on {}", place.display());
     let explain = |failure: Failure| {
@@ -107,7 +114,12 @@ fn mount_on(overlay: &OverlayMount, place: &Path) -> Result<()> {
         Error::errno(what, failure.errno()).hint("this needs root")
     };
     let tree = match stack_overlay(&op) {
-        Err(failure) if is_unknown_overlay(failure) => {
+        Err(failure) if wants_numbers(failure, &op) => {
+            if whose == Namespace::Hosts && op.mounted().next().is_some() {
+                return Err(Error::new(failed()).hint(
+                    "before Linux 6.15 EROFS layers can't be shown on the host; `image unpack IMAGE DIRECTORY` copies them",
+                ));
+            }
             let here = fs::File::open(".").context("open the working directory")?;
             let mounted = mount_by_numbers(&op).map_err(explain);
             open::enter(here.as_raw_fd()).context("enter the working directory")?;
@@ -131,9 +143,11 @@ pub fn copy_image(home: &Home, image: &Fetched, to: &Path) -> Result<()> {
     })?;
     mount(None, c"/", None, libc::MS_SLAVE | libc::MS_REC, None)
         .context("make all mounts of our own namespace slaves")?;
-    mount_on(&overlay, &place)?;
+    mount_on(&overlay, &place, Namespace::Own)?;
     let copied = copy_tree(&place, to);
     unmount(&text(&place), 0).context(format_args!("umount {}", place.display()))?;
+    // Images that had to be attached first lie below.
+    while unmount(&text(&place), 0).is_ok() {}
     drop(view);
     copied
 }

@@ -3,7 +3,7 @@
 
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
-use crate::plan::OverlayOp;
+use crate::plan::{LowerOp, OverlayOp};
 use crate::sys::mount;
 use crate::sys::{self, open};
 use nix::errno::Errno;
@@ -12,19 +12,22 @@ use std::os::fd::RawFd;
 
 /// Makes the overlay, attaches it and keeps a handle on it.
 pub fn mount_root(child: &mut Child, op: &OverlayOp) -> Result {
-    let tree = match stack(op) {
-        Err(failure) if is_unknown(failure) => {
+    match stack(op) {
+        Err(failure) if wants_numbers(failure, op) => {
             mount_by_numbers(op)?;
             open::enter_path(c"/").during(Operation::Enter)?;
             child.root = open_directory(&op.place).during(Operation::Resolve)?;
-            return Ok(());
         }
-        stacked => stacked?,
-    };
-    let place = open_directory(&op.place).during(Operation::Resolve)?;
-    mount::attach(tree, place).during(Operation::Attach)?;
-    open::close(place);
-    child.root = tree;
+        stacked => {
+            let tree = stacked?;
+            let place = open_directory(&op.place).during(Operation::Resolve)?;
+            mount::attach(tree, place).during(Operation::Attach)?;
+            open::close(place);
+            child.root = tree;
+        }
+    }
+    // The overlay has its own.
+    op.mounted().for_each(open::close);
     Ok(())
 }
 
@@ -37,11 +40,17 @@ pub fn attach_root(child: &mut Child) -> Result {
     Ok(())
 }
 
-/// KERNEL(<6.7): there is no `lowerdir+`, and before 5.2 no fsopen(2) either.
-pub fn is_unknown(failure: Failure) -> bool {
+/// Whether [`mount_by_numbers`] may do what [`stack`] could not.
+///
+/// KERNEL(<6.7): there is no `lowerdir+`, and before 5.2 no fsopen(2) either. KERNEL(<6.13): layers are no fds.
+/// KERNEL(<6.15): a mount that is attached nowhere is no layer.
+pub fn wants_numbers(failure: Failure, op: &OverlayOp) -> bool {
     let old =
         matches!(failure.operation, Operation::OpenFileSystem) && failure.errno() == Errno::ENOSYS;
-    old || failure == NO_APPENDING
+    let detached = op.mounted().next().is_some()
+        && matches!(failure.operation, Operation::CreateFileSystem)
+        && failure.errno() == Errno::EINVAL;
+    old || detached || failure == NO_APPENDING
 }
 
 const NO_APPENDING: Failure = Failure {
@@ -63,7 +72,11 @@ fn configure(context: RawFd, op: &OverlayOp) -> Result {
     // What `mount` shows in the first column.
     mount::set_option(context, c"source", Some(c"overlay")).during(Operation::SetOption)?;
     for lower in &op.lowers {
-        mount::set_option(context, c"lowerdir+", Some(lower)).during(Operation::AddLayer)?;
+        match lower {
+            LowerOp::Directory(path) => mount::set_option(context, c"lowerdir+", Some(path)),
+            LowerOp::Mounted(fd) => mount::set_file_option(context, c"lowerdir+", *fd),
+        }
+        .during(Operation::AddLayer)?;
     }
     if let Some((upper, work)) = &op.upper {
         mount::set_option(context, c"upperdir", Some(upper)).during(Operation::SetOption)?;
@@ -76,11 +89,24 @@ fn configure(context: RawFd, op: &OverlayOp) -> Result {
 }
 
 /// KERNEL(<6.7): mount(2) takes one page of options. From /proc/self/fd a layer's name is the number of its descriptor,
-/// and so 500 layers fit. Changes the working directory, and leaves the layers open.
+/// and so 500 layers fit. Mounted ones are attached first, one over the other, where the overlay will hide them: so this is
+/// for a mount namespace of one's own. Changes the working directory, and leaves the layers open.
 #[cold]
 pub fn mount_by_numbers(op: &OverlayOp) -> Result {
+    let upper = match &op.upper {
+        Some((upper, work)) => Some((
+            open_directory(upper).during(Operation::Resolve)?,
+            open_directory(work).during(Operation::Resolve)?,
+        )),
+        None => None,
+    };
+    let place = open_directory(&op.place).during(Operation::Resolve)?;
+    for layer in op.mounted() {
+        mount::attach(layer, place).during(Operation::AddLayer)?;
+    }
+    open::close(place);
     let mut page = Page::default();
-    write_options(&mut page, op).during(Operation::AddLayer)?;
+    write_options(&mut page, op, upper).during(Operation::AddLayer)?;
     open::enter_path(c"/proc/self/fd").during(Operation::Enter)?;
     mount::mount(
         Some(c"overlay"),
@@ -92,16 +118,23 @@ pub fn mount_by_numbers(op: &OverlayOp) -> Result {
     .during(Operation::CreateFileSystem)
 }
 
-fn write_options(page: &mut Page, op: &OverlayOp) -> sys::Result<()> {
+fn write_options(
+    page: &mut Page,
+    op: &OverlayOp,
+    upper: Option<(RawFd, RawFd)>,
+) -> sys::Result<()> {
     for (at, lower) in op.lowers.iter().enumerate() {
         page.push(if at == 0 { b"lowerdir=" } else { b":" })?;
-        page.push_number(open_directory(lower)?)?;
+        page.push_number(match lower {
+            LowerOp::Directory(path) => open_directory(path)?,
+            LowerOp::Mounted(fd) => *fd,
+        })?;
     }
-    if let Some((upper, work)) = &op.upper {
+    if let Some((upper, work)) = upper {
         page.push(b",upperdir=")?;
-        page.push_number(open_directory(upper)?)?;
+        page.push_number(upper)?;
         page.push(b",workdir=")?;
-        page.push_number(open_directory(work)?)?;
+        page.push_number(work)?;
     }
     for option in &op.options {
         page.push(b",")?;

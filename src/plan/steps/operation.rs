@@ -2,13 +2,14 @@
 //!
 //! Pure, like all of this room; which of them a start has, and in which order, is decided above.
 
-use super::super::{DeviceOp, HookOp, Options, OverlayOp};
+use super::super::{DeviceOp, HookOp, LowerOp, Options, OverlayOp};
 use crate::error::{Error, Result};
 use oci::runtime::{Device, Hook};
 use rootfs::mount::dev::DEFAULT_DEVICE_MODE;
 use rootfs::mount::{FsOption, MountOp, Mounted};
 use rootfs::snapshot::{OverlayMount, Parameter};
 use std::ffi::CString;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -80,7 +81,10 @@ impl OverlayOp {
             lowers: overlay
                 .lowers
                 .iter()
-                .map(|lower| path(lower))
+                .map(|lower| match lower.mount() {
+                    Some(mount) => Ok(LowerOp::Mounted(mount.as_raw_fd())),
+                    None => path(lower.name()).map(LowerOp::Directory),
+                })
                 .collect::<Result<_>>()?,
             upper,
             options: overlay.settings().map(option).collect::<Result<_>>()?,

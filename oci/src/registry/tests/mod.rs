@@ -227,6 +227,7 @@ fn pull_with(store: &Store, host: &str, options: &Options, sink: &dyn LayerSink)
     let how = transfer::Options {
         platform: "linux/amd64".parse().expect("parses"),
         jobs: 3,
+        ..transfer::Options::default()
     };
     transfer(store, &registry, &name, &how, sink, &Silent)
 }
