@@ -19,7 +19,7 @@ use crate::layer::{Applied, LayerError, Options, read_into};
 pub const MAX_ENTRIES: u64 = 150_000;
 
 /// Writes the layer in `blob` to the empty file `image`. `spool` is an empty file for what is placed last; it may be
-/// removed afterwards. A layer with loose ends can't be mended once it is an image: unpack such a one to a directory.
+/// removed afterwards. What leans on lower layers is returned, as with a directory.
 pub fn write<R: Read + Send>(
     blob: R,
     image: File,
