@@ -19,9 +19,12 @@ pub fn describe(root: &Path) -> Vec<String> {
 
 fn walk(root: &Path, name: &Path, seen: &mut HashMap<(u64, u64), String>, lines: &mut Vec<String>) {
     let path = root.join(name);
-    let meta = fs::symlink_metadata(&path).unwrap();
-    let kind = meta.file_type();
     let shown = name.as_os_str().as_bytes().escape_ascii().to_string();
+    let meta = match fs::symlink_metadata(&path) {
+        Ok(meta) => meta,
+        Err(error) => return lines.push(format!("{shown} {error}")),
+    };
+    let kind = meta.file_type();
     let first = if kind.is_dir() {
         String::new()
     } else {
@@ -91,8 +94,23 @@ pub fn with_overlay<T: Send>(
 ) -> T {
     let options = overlay.options().expect("fits into a page");
     fs::create_dir_all(at).unwrap();
+    with_own_mounts(|| {
+        mount(
+            Some("overlay"),
+            at,
+            Some("overlay"),
+            MsFlags::empty(),
+            Some(options.as_os_str()),
+        )
+        .unwrap();
+        look(at)
+    })
+}
+
+/// Acts in a mount namespace that ends with it.
+pub fn with_own_mounts<T: Send>(act: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
-        let mounted = scope.spawn(|| {
+        let acting = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
             mount(
                 None::<&str>,
@@ -102,17 +120,9 @@ pub fn with_overlay<T: Send>(
                 None::<&str>,
             )
             .unwrap();
-            mount(
-                Some("overlay"),
-                at,
-                Some("overlay"),
-                MsFlags::empty(),
-                Some(options.as_os_str()),
-            )
-            .unwrap();
-            look(at)
+            act()
         });
-        mounted.join().unwrap()
+        acting.join().unwrap()
     })
 }
 
