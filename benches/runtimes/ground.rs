@@ -51,7 +51,7 @@ impl Ground {
             infos,
             weigh: weigh?,
             full: options.full,
-            wants_virtual_machine: options.wants_peer("vm"),
+            wants_virtual_machine: options.wants_peer("vm") && !options.gate,
             kvm_boots: OnceCell::new(),
             litter: absent_now(),
             work,

@@ -10,6 +10,7 @@ use nix::sched::{CloneFlags, unshare};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Machine {
@@ -75,6 +76,38 @@ pub fn describe() -> Machine {
 pub fn load() -> String {
     let text = line_of("/proc/loadavg");
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// The share of the processors' time that was not idle while this looked. What a hypervisor steals counts.
+pub fn busy_share(look: Duration) -> f64 {
+    let before = processor_ticks();
+    std::thread::sleep(look);
+    let after = processor_ticks();
+    let (idle, all) = (
+        after.0.saturating_sub(before.0),
+        after.1.saturating_sub(before.1),
+    );
+    if all == 0 {
+        return 0.0;
+    }
+    1.0 - idle as f64 / all as f64
+}
+
+/// Idle ones, and all, since the machine started. proc(5)
+fn processor_ticks() -> (u64, u64) {
+    /// user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
+    const COUNTED: usize = 8;
+    let ticks: Vec<u64> = line_of("/proc/stat")
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .take(COUNTED)
+        .filter_map(|ticks| ticks.parse().ok())
+        .collect();
+    let idle = ticks.iter().skip(3).take(2).sum();
+    (idle, ticks.iter().sum())
 }
 
 /// A field of /proc/meminfo in KiB, 0 where the kernel has none of that name.

@@ -4,6 +4,7 @@
 //! know how a number was measured nor how it is shown.
 
 use crate::budget::{Outcome, Verdict};
+use crate::gate::Judgement;
 use crate::machine::Machine;
 use crate::stats::{Summary, summarize};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,9 @@ pub struct Report {
     pub curves: Vec<Curve>,
     pub waterfalls: Vec<Waterfall>,
     pub budgets: Vec<Verdict>,
+    /// Of a run with `--gate`.
+    #[serde(default)]
+    pub gate: Option<Judgement>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,13 +39,14 @@ pub struct PeerInfo {
 pub struct Answer {
     pub measures: Vec<Measure>,
     pub curves: Vec<Curve>,
+    pub waterfalls: Vec<Waterfall>,
 }
 
 impl Answer {
     pub fn of(measure: Measure) -> Self {
         Self {
             measures: vec![measure],
-            curves: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -150,6 +155,16 @@ impl Point {
 pub struct Waterfall {
     pub title: String,
     pub phases: Vec<Phase>,
+    /// Why there is none.
+    #[serde(default)]
+    pub failure: Option<String>,
+}
+
+impl Waterfall {
+    /// When the last phase ends.
+    pub fn end_us(&self) -> f64 {
+        self.phases.iter().map(Phase::end_us).fold(0.0, f64::max)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,6 +173,20 @@ pub struct Phase {
     pub name: String,
     pub start_us: f64,
     pub length_us: f64,
+}
+
+impl Phase {
+    pub fn end_us(&self) -> f64 {
+        self.start_us + self.length_us
+    }
+
+    /// Whether another phase of the same process is a part of this one.
+    pub fn holds(&self, part: &Self) -> bool {
+        self.lane == part.lane
+            && part.length_us < self.length_us
+            && part.start_us >= self.start_us
+            && part.end_us() <= self.end_us()
+    }
 }
 
 impl Report {
@@ -177,6 +206,10 @@ impl Report {
                 Some(before) => *before = curve,
                 None => self.curves.push(curve),
             }
+        }
+        for waterfall in answer.waterfalls {
+            self.waterfalls.retain(|old| old.title != waterfall.title);
+            self.waterfalls.push(waterfall);
         }
     }
 

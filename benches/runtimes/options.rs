@@ -14,10 +14,13 @@ usage: cargo bench --bench runtimes -- [OPTION...]
   --list            the measures and what they ask
   --json FILE       every raw sample
   --html FILE       a page with charts, complete in one file
-  --markdown FILE   tables for a README
+  --markdown FILE   all of it as tables
+  --readme FILE     put the table of numbers between the marks of this README
   --from FILE       measure nothing: draw the reports from this JSON file
+  --also PROGRAM    another build of crun-lite, measured beside it; may be given again
   --trace FILE      draw this trace (crun-lite run --trace-start FILE) as a waterfall too
-  --gate            exit 1 when a budget's ratio is missed by more than noise, three times
+  --gate            ask only what has a bar; exit 1 when one is missed by more than noise,
+                    three times, while nothing else kept the machine busy
 ";
 
 #[derive(Debug, Default, Clone)]
@@ -30,6 +33,9 @@ pub struct Options {
     pub json: Option<PathBuf>,
     pub html: Option<PathBuf>,
     pub markdown: Option<PathBuf>,
+    pub readme: Option<PathBuf>,
+    /// Other builds of ours.
+    pub also: Vec<PathBuf>,
     pub from: Option<PathBuf>,
     pub traces: Vec<PathBuf>,
 }
@@ -53,6 +59,8 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Optio
             "--json" => options.json = Some(value()?.into()),
             "--html" => options.html = Some(value()?.into()),
             "--markdown" => options.markdown = Some(value()?.into()),
+            "--readme" => options.readme = Some(value()?.into()),
+            "--also" => options.also.push(value()?.into()),
             "--from" => options.from = Some(value()?.into()),
             "--trace" => options.traces.push(value()?.into()),
             // Cargo's own, for every bench.

@@ -38,6 +38,8 @@ pub struct Peer {
     pub program: PathBuf,
     /// Where it keeps its state; of containerd, whose state is its daemon's, the root file system.
     pub state: PathBuf,
+    /// A build of crun-lite: the one that is measured, or one beside it.
+    pub is_ours: bool,
     /// Runs as this user where it is not the harness's own.
     user: Option<u32>,
     next_id: Cell<u32>,
@@ -67,10 +69,16 @@ pub fn find(
         (OURS, Kind::Oci, Some(ours.to_owned())),
         (FLOOR, Kind::Floor, Some(floor.to_owned())),
     ];
+    let also = options.also.iter().map(|program| {
+        let file = program.file_name().unwrap_or(program.as_os_str());
+        let name = format!("{OURS} ({})", file.to_string_lossy());
+        // The few names of a run live as long as it.
+        (&*name.leak(), Kind::Oci, Some(program.clone()))
+    });
     let searched = KNOWN.map(|(name, kind, program)| (name, kind, on_path(program)));
     let mut peers = Vec::new();
     let mut infos = Vec::new();
-    for (name, kind, program) in given.into_iter().chain(searched) {
+    for (name, kind, program) in given.into_iter().chain(also).chain(searched) {
         let wanted = is_wanted(options, name, kind);
         match wanted.and_then(|()| prepare(work, name, kind, program.as_deref())) {
             Ok(peer) => {
@@ -89,6 +97,9 @@ pub fn find(
 }
 
 fn is_wanted(options: &Options, name: &str, kind: Kind) -> Result<(), String> {
+    if name.starts_with(OURS) {
+        return Ok(());
+    }
     let daemon = matches!(kind, Kind::Podman | Kind::Docker | Kind::Containerd);
     if !options.wants_peer(name) {
         return Err("not asked for".to_owned());
@@ -119,6 +130,9 @@ fn prepare(
     };
     crate::bundle::make_directory(&copies)?;
     crate::bundle::make_directory(&state)?;
+    // Two builds of ours may be called the same.
+    let copies = copies.join(name.replace(['(', ')', '/', ' '], "-"));
+    crate::bundle::make_directory(&copies)?;
     let copy = copies.join(program.file_name().unwrap_or(program.as_os_str()));
     crate::bundle::copy(program, &copy)?;
     Ok(Peer {
@@ -126,6 +140,7 @@ fn prepare(
         kind,
         program: copy,
         state,
+        is_ours: name.starts_with(OURS),
         user: None,
         next_id: Cell::new(0),
     })
@@ -229,6 +244,7 @@ impl Peer {
             kind: self.kind,
             program: self.program.clone(),
             state,
+            is_ours: self.is_ours,
             user: Some(id),
             next_id: Cell::new(0),
         })
@@ -346,7 +362,8 @@ impl Peer {
         command
     }
 
-    fn verb(&self, verb: &str) -> Command {
+    /// The program with its state directory and a subcommand.
+    pub fn verb(&self, verb: &str) -> Command {
         let mut command = self.program();
         command.arg("--root").arg(&self.state).arg(verb);
         command

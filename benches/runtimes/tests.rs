@@ -9,6 +9,7 @@
 mod budget;
 mod bundle;
 mod cpio;
+mod gate;
 mod ground;
 mod machine;
 mod measure;
@@ -26,6 +27,8 @@ mod tests {
     mod browser;
     mod budget;
     mod fixture;
+    mod gate;
+    mod readme;
     mod reports;
     mod stats;
     mod trace;

@@ -55,6 +55,7 @@ pub fn parse(title: &str, text: &str) -> Result<Waterfall, String> {
     Ok(Waterfall {
         title: title.to_owned(),
         phases,
+        failure: None,
     })
 }
 
@@ -67,7 +68,9 @@ fn lane_of(event: &Value) -> Lane {
 }
 
 fn lane_names(events: &[Value]) -> HashMap<Lane, String> {
-    let named = events.iter().filter(|event| event["ph"] == "M");
+    let named = events
+        .iter()
+        .filter(|event| event["ph"] == "M" && event["name"] == "thread_name");
     named
         .filter_map(|event| Some((lane_of(event), event["args"]["name"].as_str()?.to_owned())))
         .collect()
@@ -82,7 +85,11 @@ fn number(event: &Value, key: &str) -> f64 {
 }
 
 fn from_zero(phases: &mut [Phase]) {
-    phases.sort_by(|a, b| a.start_us.total_cmp(&b.start_us));
+    // The whole before its parts.
+    phases.sort_by(|a, b| {
+        let starts = a.start_us.total_cmp(&b.start_us);
+        starts.then(b.length_us.total_cmp(&a.length_us))
+    });
     let zero = phases.first().map_or(0.0, |phase| phase.start_us);
     phases.iter_mut().for_each(|phase| phase.start_us -= zero);
 }

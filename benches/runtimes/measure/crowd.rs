@@ -50,7 +50,6 @@ pub fn parallel(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
         }
     }
     Ok(Answer {
-        measures: Vec::new(),
         curves: vec![Curve {
             id: "parallel".into(),
             title: "Containers started at once".into(),
@@ -60,6 +59,7 @@ pub fn parallel(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
             unit: Unit::Milliseconds,
             lines,
         }],
+        ..Answer::default()
     })
 }
 
@@ -133,6 +133,7 @@ pub fn held(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
         lines,
     };
     Ok(Answer {
+        waterfalls: Vec::new(),
         measures: vec![growth_measure(growth)],
         curves: vec![
             curve(

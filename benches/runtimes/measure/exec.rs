@@ -31,7 +31,7 @@ pub fn both(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
     }
     Ok(Answer {
         measures,
-        curves: Vec::new(),
+        ..Answer::default()
     })
 }
 

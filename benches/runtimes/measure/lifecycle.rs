@@ -32,7 +32,7 @@ pub fn apart(ground: &Ground, progress: &mut Progress) -> Result<Answer, String>
     )?);
     Ok(Answer {
         measures,
-        curves: Vec::new(),
+        ..Answer::default()
     })
 }
 

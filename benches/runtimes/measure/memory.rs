@@ -90,7 +90,7 @@ pub fn standing(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
     ];
     Ok(Answer {
         measures,
-        curves: Vec::new(),
+        ..Answer::default()
     })
 }
 

@@ -14,6 +14,7 @@ mod run;
 mod shapes;
 mod unpack;
 mod vm;
+mod waterfall;
 
 use crate::ground::Ground;
 pub use crate::model::Answer;
@@ -25,6 +26,8 @@ pub struct Question {
     pub name: &'static str,
     pub asks: &'static str,
     pub ask: fn(&Ground, &mut Progress) -> Result<Answer, String>,
+    /// Whether docs/budget.md promises something of it.
+    pub has_bar: bool,
 }
 
 pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
@@ -37,26 +40,26 @@ pub const QUESTIONS: &[Question] = &[
         run::warm,
     ),
     question("run-idle", "the same, after 0.3 s of silence", run::idle),
-    question(
+    without_bar(question(
         "first-instruction",
         "from the start to the workload's first act; with a virtual machine",
         first::instruction,
-    ),
+    )),
     question(
         "run-docker",
         "run with Docker's default configuration",
         shapes::docker,
     ),
-    question(
+    without_bar(question(
         "run-userns",
         "run in a user namespace",
         shapes::user_namespace,
-    ),
-    question(
+    )),
+    without_bar(question(
         "run-rootless",
         "run by a user without privileges",
         shapes::rootless,
-    ),
+    )),
     question(
         "exec",
         "exec /bin/true in a running container, back to back and after idle",
@@ -67,7 +70,11 @@ pub const QUESTIONS: &[Question] = &[
         "create, start and delete, apart and together",
         lifecycle::apart,
     ),
-    question("parallel", "1, 16 and 64 runs at once", crowd::parallel),
+    without_bar(question(
+        "parallel",
+        "1, 16 and 64 runs at once",
+        crowd::parallel,
+    )),
     question(
         "held",
         "start time and memory while 50 (full: 1,000) others run",
@@ -84,16 +91,21 @@ pub const QUESTIONS: &[Question] = &[
         "the smallest memory limit that starts",
         memory::smallest_limit,
     ),
-    question(
+    without_bar(question(
         "system-calls",
         "system calls of run and of exec",
         effort::system_calls,
-    ),
+    )),
     question(
         "unpack",
         "unpack of a gzip image of 40 (full: 400) MiB",
         unpack::gzip,
     ),
+    without_bar(question(
+        "waterfall",
+        "where the time of a start goes, of each build of crun-lite",
+        waterfall::of_starts,
+    )),
     question("binary-size", "the program's size", effort::size),
 ];
 
@@ -102,7 +114,19 @@ const fn question(
     asks: &'static str,
     ask: fn(&Ground, &mut Progress) -> Result<Answer, String>,
 ) -> Question {
-    Question { name, asks, ask }
+    Question {
+        name,
+        asks,
+        ask,
+        has_bar: true,
+    }
+}
+
+const fn without_bar(question: Question) -> Question {
+    Question {
+        has_bar: false,
+        ..question
+    }
 }
 
 /// Samples taken one after the other.

@@ -7,6 +7,7 @@ pub mod figure;
 pub mod html;
 pub mod json;
 pub mod markdown;
+pub mod readme;
 pub mod text;
 
 use crate::model::Report;
@@ -23,6 +24,15 @@ pub fn write(report: &Report, options: &Options) -> Result<(), String> {
     }
     if let Some(file) = &options.markdown {
         save(file, &markdown::render(report))?;
+    }
+    if let Some(file) = &options.readme {
+        let named = |error| format!("read {}: {error}", file.display());
+        let old = std::fs::read_to_string(file).map_err(named)?;
+        let new = readme::put(&old, report);
+        save(
+            file,
+            &new.map_err(|reason| format!("{}: {reason}", file.display()))?,
+        )?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The page in headless Chromium, on a phone and on a wide screen: charts are
-//! drawn, numbers equal the JSON, nothing overflows, the console is silent.
+//! drawn, numbers equal the JSON, nothing overflows, the console is silent, and
+//! everything can be read, by day and by night.
 
 use super::fixture;
 use crate::report::html;
@@ -8,10 +9,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Opens the page in two frames, looks, and writes what it saw into the document.
-const INSPECTOR: &str = r#"<!doctype html><meta charset="utf-8"><pre id="seen"></pre>
+const INSPECTOR: &str = r#"<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark"><pre id="seen"></pre>
 <iframe width="375" height="800" style="border:0" src="page.html"></iframe>
 <iframe width="1440" height="900" style="border:0" src="page.html"></iframe>
 <script>
+function luminance(colour) {
+  const [r, g, b] = colour.match(/[\d.]+/g).slice(0, 3).map(Number).map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+function contrast(a, b) {
+  const [dark, light] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (light + 0.05) / (dark + 0.05);
+}
+/* What can't be read: text below 4.5 to 1, drawings below 3 to 1. WCAG 1.4.3, 1.4.11 */
+function unreadable(frame, page, wrong) {
+  const style = element => frame.contentWindow.getComputedStyle(element);
+  const ground = element => style(element.closest(".measure, .curve, .cards li") || page.body).backgroundColor;
+  for (const element of page.querySelectorAll("h1, h2, h3, p, li, th, td, small, .note, .failed, .verdict, summary"))
+    if (contrast(style(element).color, ground(element)) < 4.5) wrong.push(`${element.className || element.tagName} is faint`);
+  for (const element of page.querySelectorAll(".phase:not(.whole)"))
+    if (contrast(style(element).fill, ground(element)) < 3) wrong.push(`${element.getAttribute("class")} is faint`);
+}
 function look(frame) {
   const page = frame.contentDocument, report = JSON.parse(page.getElementById("report").textContent);
   const wrong = [];
@@ -31,16 +50,33 @@ function look(frame) {
     const points = curve.lines.reduce((sum, line) => sum + line.points.length, 0);
     if (dots !== points) wrong.push(`${curve.id} draws ${dots} of ${points}`);
   }
-  return { width: frame.clientWidth, overflow: page.documentElement.scrollWidth - frame.clientWidth, bars,
+  for (const waterfall of report.waterfalls) {
+    const article = [...page.querySelectorAll("[data-waterfall]")].find(a => a.dataset.waterfall === waterfall.title);
+    if (waterfall.failure && !article.textContent.includes(waterfall.failure)) wrong.push(`${waterfall.title} hides its failure`);
+    const rows = [...article.querySelectorAll("tbody tr")].map(tr => tr.querySelector("th").textContent + tr.querySelector("data").value);
+    for (const phase of waterfall.phases) if (!rows.includes(phase.name + phase.length_us)) wrong.push(`${phase.name} has no row`);
+  }
+  unreadable(frame, page, wrong);
+  const dark = frame.contentWindow.matchMedia("(prefers-color-scheme: dark)").matches;
+  return { dark, width: frame.clientWidth, overflow: page.documentElement.scrollWidth - frame.clientWidth, bars,
     phases: page.querySelectorAll(".phase").length, verdicts: page.querySelectorAll("[data-budget]").length, wrong };
 }
 onload = () => { document.getElementById("seen").textContent = JSON.stringify([...document.querySelectorAll("iframe")].map(look)); };
 </script>"#;
 
 #[test]
-fn the_page_stands_in_a_browser() {
-    let directory = write_pages();
-    let output = chromium()
+fn the_page_stands_in_a_browser_by_day() {
+    stands(false);
+}
+
+#[test]
+fn the_page_stands_in_a_browser_by_night() {
+    stands(true);
+}
+
+fn stands(dark: bool) {
+    let directory = write_pages(dark);
+    let output = chromium(dark)
         .arg(format!(
             "--user-data-dir={}",
             directory.join("profile").display()
@@ -58,7 +94,10 @@ fn the_page_stands_in_a_browser() {
     let frames = seen(&document).unwrap_or_else(|| panic!("nothing seen: {document}\n{said}"));
     assert_eq!(frames.len(), 2);
     for (frame, width) in frames.iter().zip([375, 1440]) {
-        assert_eq!(frame["width"], width);
+        assert_eq!(
+            (&frame["width"], &frame["dark"]),
+            (&width.into(), &dark.into())
+        );
         assert_eq!(frame["wrong"], Value::Array(Vec::new()), "{frame}");
         assert!(
             frame["overflow"].as_i64().is_some_and(|pixels| pixels <= 0),
@@ -66,15 +105,16 @@ fn the_page_stands_in_a_browser() {
         );
         assert_eq!(
             (&frame["bars"], &frame["phases"]),
-            (&6.into(), &3.into()),
+            (&6.into(), &5.into()),
             "{frame}"
         );
         assert_eq!(frame["verdicts"], 4);
     }
 }
 
-fn write_pages() -> PathBuf {
-    let directory = std::env::temp_dir().join(format!("bench-browser-{}", std::process::id()));
+fn write_pages(dark: bool) -> PathBuf {
+    let name = format!("bench-browser-{}-{dark}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&directory).expect("make a directory");
     let page = html::render(&fixture::report()).expect("renders");
     for (name, text) in [("page.html", page.as_str()), ("inspector.html", INSPECTOR)] {
@@ -83,8 +123,11 @@ fn write_pages() -> PathBuf {
     directory
 }
 
-fn chromium() -> Command {
+fn chromium(dark: bool) -> Command {
     let mut command = Command::new("chromium");
+    // Blink's number for what the user prefers.
+    let scheme = if dark { 0 } else { 1 };
+    command.arg(format!("--blink-settings=preferredColorScheme={scheme}"));
     command.args([
         "--headless",
         "--no-sandbox",

@@ -25,8 +25,9 @@ pub fn report() -> Report {
         ],
         measures: vec![run(), memory()],
         curves: vec![curve()],
-        waterfalls: vec![waterfall()],
+        waterfalls: vec![waterfall(), old_build()],
         budgets: Vec::new(),
+        gate: None,
     };
     let promises = parse(BUDGET).expect("the fixture's budget parses");
     report.budgets = judge(&promises, &report);
@@ -126,6 +127,22 @@ fn waterfall() -> Waterfall {
             phase("parent", "plan", 0.0, 120.0),
             phase("child", "mounts", 100.0, 600.0),
             phase("parent", "state", 300.0, 0.0),
+            phase("parent", "wait for init", 300.0, 350.0),
+            phase(
+                "child",
+                "a step with a <name> that is longer than a phone is wide: mount tmpfs on /dev (type=tmpfs,mode=755)",
+                150.0,
+                90.0,
+            ),
         ],
+        failure: None,
+    }
+}
+
+fn old_build() -> Waterfall {
+    Waterfall {
+        title: "run, an older build".into(),
+        phases: Vec::new(),
+        failure: Some("unexpected argument '--trace-start'".into()),
     }
 }
