@@ -3,10 +3,12 @@
 //! Needs no network, no package and no file but our own; leaves nothing.
 
 use super::argument::flag;
-use super::image_run::{invented_id, own_id_maps};
+use super::image_run::invented_id;
 use super::{ExitCode, exit_code, print};
 use crate::container::image::demo::{INSIDE, Stage, report, write_image};
-use crate::container::image::{Base, FetchOptions, Home, ImageOptions, fetch, is_machine_root};
+use crate::container::image::{
+    Base, FetchOptions, Home, ImageOptions, fetch, is_machine_root, own_maps,
+};
 use crate::container::{self, CreateOptions, Globals};
 use crate::error::Result;
 use clap::{ArgMatches, Command};
@@ -61,7 +63,10 @@ pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
 
 fn options(home: Home, base: Base) -> Result<CreateOptions> {
     let id = invented_id()?;
-    let (uid_mappings, gid_mappings) = own_id_maps();
+    let (uid_mappings, gid_mappings) = match is_machine_root() {
+        true => Default::default(),
+        false => own_maps(),
+    };
     let run = RunOptions {
         uid_mappings,
         gid_mappings,

@@ -441,7 +441,7 @@ pub fn write_proc(pid: i32, file: &str, text: &str) -> Result<()> {
 }
 
 /// newuidmap(1) and newgidmap(1) write what /etc/subuid and /etc/subgid grant the caller.
-fn run_map_helper(helper: &str, pid: i32, ranges: &[IdMapping]) -> Result<()> {
+pub fn run_map_helper(helper: &str, pid: i32, ranges: &[IdMapping]) -> Result<()> {
     let mut command = std::process::Command::new(helper);
     command.arg(pid.to_string());
     for range in ranges {

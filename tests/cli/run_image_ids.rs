@@ -16,6 +16,9 @@ cases![
     runs_without_privileges,
     removes_what_only_root_could_write,
     the_demo_runs_without_privileges,
+    layers_keep_their_owners_for_whoever_has_ranges,
+    a_detached_container_of_many_ids_is_left_by_others,
+    what_many_ids_wrote_is_committed_and_removed,
 ];
 
 const OUTSIDE: u32 = 100_000;
@@ -163,10 +166,14 @@ fn refuses_maps_that_make_no_sense(t: &Sandbox) {
 struct Stranger<'t> {
     sandbox: &'t Sandbox,
     home: PathBuf,
+    /// Files that it sees in place of the host's, with its name and its ranges of subordinate ids.
+    etc: Option<PathBuf>,
 }
 
 impl<'t> Stranger<'t> {
     const ID: u32 = 1000;
+    /// The first of its subordinate ids, which is 1 in its containers.
+    const FIRST: u32 = 700_000;
 
     fn new(sandbox: &'t Sandbox) -> Self {
         let home = sandbox.new_path("home");
@@ -182,13 +189,42 @@ impl<'t> Stranger<'t> {
             fs::create_dir_all(&path).expect("mkdir");
             chown(&path, Some(Self::ID), Some(Self::ID)).expect("chown");
         }
-        Stranger { sandbox, home }
+        let etc = None;
+        Stranger { sandbox, home, etc }
+    }
+
+    fn with_ranges(sandbox: &'t Sandbox) -> Self {
+        let etc = sandbox.new_path("etc");
+        fs::create_dir(&etc).expect("mkdir");
+        let ranges = format!("sailor:{}:65536\n", Self::FIRST);
+        let id = Self::ID;
+        for (file, text) in [
+            (
+                "passwd",
+                format!("root:x:0:0::/:/bin/sh\nsailor:x:{id}:{id}::/:/bin/sh\n"),
+            ),
+            ("group", format!("root:x:0:\nsailor:x:{id}:\n")),
+            ("subuid", ranges.clone()),
+            ("subgid", ranges),
+        ] {
+            fs::write(etc.join(file), text).expect("write");
+        }
+        Stranger {
+            etc: Some(etc),
+            ..Stranger::new(sandbox)
+        }
     }
 
     fn runs(&self, arguments: &[&str]) -> Invocation {
         let program = self.home.join("crun-lite");
         let program = program.to_string_lossy();
         let id = Self::ID.to_string();
+        let etc = self.etc.as_ref().map(|etc| etc.to_string_lossy());
+        let bind = "for file in passwd group subuid subgid; do mount --bind \"$0/$file\" /etc/$file || exit; done; exec \"$@\"";
+        let own_etc: &[&str] = match &etc {
+            Some(etc) => &["unshare", "--mount", "sh", "-c", bind, etc],
+            None => &[],
+        };
         let head = [
             "setpriv",
             "--reuid",
@@ -199,7 +235,7 @@ impl<'t> Stranger<'t> {
             &program,
         ];
         self.sandbox
-            .starter_of_runtime(&[&head, arguments].concat())
+            .program(&[own_etc, &head, arguments].concat())
             .env("HOME", &self.home)
             .env("USER", "stranger")
             .env("XDG_RUNTIME_DIR", self.home.join("run"))
@@ -267,4 +303,88 @@ fn the_demo_runs_without_privileges(t: &Sandbox) {
         assert!(said.contains(text), "{text} in {said}");
     }
     assert_eq!(stranger.left("tmp"), 0);
+}
+
+fn layers_keep_their_owners_for_whoever_has_ranges(t: &Sandbox) {
+    let stranger = Stranger::with_ranges(t);
+    let image = users_image(t);
+    let script = "id -u; stat -c %u:%g /bin/sh /srv/web; touch /x; chown 33:34 /x; stat -c %u:%g /x; mkdir /d; chown 7 /d; \
+        tr -s ' ' </proc/self/uid_map";
+    let seen = stranger
+        .runs(&["run", "-q", "--image", &image, "--", "sh", "-c", script])
+        .output()
+        .text();
+    let maps = " 0 0 1\n 1 1 65536";
+    assert_eq!(seen, format!("0\n0:0\n1000:1000\n33:34\n{maps}"));
+    assert_eq!(stranger.left("data/crun-lite/overlay/snapshots"), 0);
+    assert_eq!(stranger.left("run/crun-lite"), 0);
+    // Another user of the image is another on the host, and has its groups.
+    let words = [
+        "run",
+        "-q",
+        "--image",
+        &image,
+        "-u",
+        "web",
+        "--group-add",
+        "12",
+        "--",
+        "sh",
+        "-c",
+    ];
+    let seen = stranger
+        .runs(&[&words[..], &["id -u; id -G; touch /srv/web && echo mine; touch /x 2>/dev/null || echo not mine"]].concat())
+        .output()
+        .text();
+    assert_eq!(seen, "1000\n1000 12 2000\nmine\nnot mine");
+    let layers = stranger.home.join("data/crun-lite/overlay/layers/sha256");
+    let web = fs::read_dir(layers)
+        .expect("read")
+        .flatten()
+        .find_map(|layer| fs::metadata(layer.path().join("fs/srv/web")).ok())
+        .expect("a layer has it");
+    assert_eq!(web.uid(), Stranger::FIRST + 999);
+}
+
+fn a_detached_container_of_many_ids_is_left_by_others(t: &Sandbox) {
+    let stranger = Stranger::with_ranges(t);
+    let image = users_image(t);
+    let id = t.new_id();
+    let script = "mkdir -m 700 /tmp/mine; touch /tmp/mine/x; exec sleep 100";
+    let words = [
+        "run", "-q", "-d", "--image", &image, "--name", &id, "-u", "web", "--", "sh", "-c", script,
+    ];
+    stranger.runs(&words).output().ok();
+    let seen = stranger.runs(&["exec", &id, "id", "-u"]).output().text();
+    assert_eq!(seen, "1000");
+    stranger.runs(&["delete", "--force", &id]).output().silent();
+    assert_eq!(stranger.left("data/crun-lite/overlay/snapshots"), 0);
+    assert_eq!(stranger.left("run/crun-lite"), 0);
+}
+
+fn what_many_ids_wrote_is_committed_and_removed(t: &Sandbox) {
+    let stranger = Stranger::with_ranges(t);
+    let image = users_image(t);
+    let id = t.new_id();
+    let script = "mkdir -m 700 /mine; echo text >/mine/x; chmod 600 /mine/x; chown -R 12:34 /mine";
+    let words = [
+        "run", "-q", "--keep", "--image", &image, "--name", &id, "--", "sh", "-c", script,
+    ];
+    stranger.runs(&words).output().ok();
+    stranger
+        .runs(&["image", "commit", &id, "mine:1"])
+        .output()
+        .ok();
+    stranger.runs(&["delete", &id]).output().silent();
+    let look = "stat -c %u:%g:%a /mine /mine/x; cat /mine/x";
+    let seen = stranger
+        .runs(&["run", "-q", "--image", "mine:1", "--", "sh", "-c", look])
+        .output()
+        .text();
+    assert_eq!(seen, "12:34:700\n12:34:600\ntext");
+    stranger.runs(&["image", "prune", "--all"]).output().ok();
+    for directory in ["layers/sha256", "snapshots", "work"] {
+        let path = format!("data/crun-lite/overlay/{directory}");
+        assert_eq!(stranger.left(&path), 0, "{directory}");
+    }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 /// The caller's credentials, read when a registry asks.
 pub(super) fn credentials() -> Credentials {
-    let uid = nix::unistd::geteuid().as_raw();
+    let uid = crate::container::image::outer_uid();
     Credentials {
         helper: Some(ask_helper),
         ..Credentials::from_environment(|name| std::env::var_os(name), uid)

@@ -76,9 +76,11 @@ pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     }
 }
 
-/// The store with its unpacked layers.
+/// The store with its unpacked layers, whose files may belong to any of the caller's ids.
 fn home(matches: &ArgMatches) -> Result<Home> {
-    Home::open(&store_root(matches))
+    let root = store_root(matches);
+    crate::container::image::enter()?;
+    Home::open(&root)
 }
 
 /// The store that `--store` or `CRUN_LITE_STORE` names, else the caller's own.

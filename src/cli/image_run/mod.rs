@@ -5,8 +5,6 @@
 mod arguments;
 mod wishes;
 
-pub use wishes::own_id_maps;
-
 use super::ExitCode;
 use super::argument::text;
 use super::image::progress::Reporter;
@@ -88,8 +86,13 @@ fn options(matches: &ArgMatches, remove: bool) -> Result<CreateOptions> {
         Some(name) => Id::parse(&name)?,
         None => invented_id()?,
     };
+    let store = store_root(matches);
+    // Whoever names ids means those of the host.
+    if text(matches, "uidmap")?.is_none() {
+        container::image::enter()?;
+    }
     let mut run = wishes::run_options(matches, &id)?;
-    let home = Home::open(&store_root(matches))?;
+    let home = Home::open(&store)?;
     if matches.get_flag("init") {
         let program = home.init_program()?;
         run.init = Some(program.to_string_lossy().into_owned());

@@ -3,6 +3,7 @@
 
 use crate::cli::argument::{number, text, texts};
 use crate::container::Id;
+use crate::container::image::own_maps;
 use crate::error::{Context, Error, Result};
 use clap::ArgMatches;
 use oci::bundle::{HostDevice, Limits, Network, RunOptions, Security, notation};
@@ -17,7 +18,8 @@ const MAX_HOSTNAME_BYTES: usize = 64;
 /// Everything that was said about the container.
 pub fn run_options(matches: &ArgMatches, id: &Id) -> Result<RunOptions> {
     let network = network(matches)?;
-    let (uids, gids) = id_maps(matches)?;
+    let is_rootless = !crate::container::image::is_machine_root();
+    let (uids, gids) = id_maps(matches, is_rootless)?;
     let defaults = RunOptions::default();
     Ok(RunOptions {
         command: command(matches)?,
@@ -47,7 +49,7 @@ pub fn run_options(matches: &ArgMatches, id: &Id) -> Result<RunOptions> {
         security: security(matches)?,
         uid_mappings: uids,
         gid_mappings: gids,
-        is_rootless: !crate::container::image::is_machine_root(),
+        is_rootless,
         shm_bytes: match bytes(matches, "shm-size")? {
             Some(size) => u64::try_from(size).unwrap_or_default(),
             None => defaults.shm_bytes,
@@ -197,12 +199,13 @@ fn limits(matches: &ArgMatches) -> Result<Limits> {
     })
 }
 
-/// Who is not root gets a user namespace in which it is, with this one id.
-fn id_maps(matches: &ArgMatches) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
+/// Who is not root gets a user namespace in which it is, with the ids it has.
+fn id_maps(matches: &ArgMatches, is_rootless: bool) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
     let uids: Vec<IdMapping> = id_ranges(matches, "uidmap")?;
     let gids: Vec<IdMapping> = id_ranges(matches, "gidmap")?;
     match (uids.is_empty(), gids.is_empty()) {
-        (true, true) => Ok(own_id_maps()),
+        (true, true) if is_rootless => Ok(own_maps()),
+        (true, true) => Ok((Vec::new(), Vec::new())),
         (false, true) => Ok((uids.clone(), uids)),
         (false, false) => Ok((uids, gids)),
         (true, false) => Err(Error::new("--gidmap: want --uidmap too")),
@@ -212,22 +215,6 @@ fn id_maps(matches: &ArgMatches) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
 fn id_ranges(matches: &ArgMatches, name: &str) -> Result<Vec<IdMapping>> {
     let words = texts(matches, name)?;
     words.iter().map(|text| id_map(name, text)).collect()
-}
-
-/// None for root.
-pub fn own_id_maps() -> (Vec<IdMapping>, Vec<IdMapping>) {
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    let only = |id: u32| {
-        vec![IdMapping {
-            container_id: 0,
-            host_id: id,
-            size: 1,
-        }]
-    };
-    match uid.is_root() {
-        true => (Vec::new(), Vec::new()),
-        false => (only(uid.as_raw()), only(gid.as_raw())),
-    }
 }
 
 fn id_map(name: &str, text: &str) -> Result<IdMapping> {

@@ -4,6 +4,7 @@
 //! already costs the reading of its three small documents.
 
 use super::Home;
+use super::subordinate::has_many_ids;
 use crate::error::{Context, Error, Result};
 use oci::image_config::ImageConfig;
 use oci::progress::Progress;
@@ -66,10 +67,10 @@ pub fn fetch(
     let location: Location = reference.parse()?;
     let options = match crate::host::is_machine_root() {
         true => options,
-        // Files belong to the caller, who is root in the container.
+        // Without ranges of ids files belong to the caller, who is root in the container.
         false => &FetchOptions {
             unpack: UnpackOptions {
-                owners: false,
+                owners: has_many_ids(),
                 devices: false,
                 ..options.unpack.clone()
             },

@@ -12,6 +12,7 @@ mod fetch;
 mod home;
 mod mounted;
 mod staged;
+mod subordinate;
 mod sweep;
 
 pub use author::{Author, compression};
@@ -20,6 +21,7 @@ pub use fetch::{FetchOptions, Fetched, Pull, fetch};
 pub use home::Home;
 pub use mounted::{copy_image, mount_image, unmount_image};
 pub use staged::{ImageRecord, Staged, discard, write_config};
+pub use subordinate::{enter, outer_uid, own_maps};
 pub use sweep::{Tended, remove_unused_layers, sweep, sweep_snapshots};
 
 use crate::error::{Context, Result};

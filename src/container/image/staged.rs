@@ -4,6 +4,7 @@
 //! directory names the store before anything is made there. So [`sweep`](super::sweep()) finds whatever is left.
 
 use super::home::Home;
+use super::subordinate::{has_many_ids, with_all_ids};
 use super::sweep::Tended;
 use super::{Base, Fetched, ImageOptions};
 use crate::container::Id;
@@ -42,6 +43,13 @@ pub struct ImageRecord {
     /// Whether it is deleted when it has ended, by whoever waits for it or else by the next command.
     #[serde(default)]
     pub remove: bool,
+    /// Its files belong to ids that its owner only has in a user namespace.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub many_ids: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A container of an image that is about to be made.
@@ -77,6 +85,7 @@ impl<'o> Staged<'o> {
             },
             remove: options.remove,
             volumes: Vec::new(),
+            many_ids: options.run.is_rootless && has_many_ids(),
         };
         let snapshots = &options.home.snapshots;
         let chain = options.base.chain();
@@ -214,7 +223,9 @@ fn become_the_one_id(spec: &mut Spec) {
     let (Some(process), Some(linux)) = (&mut spec.process, &mut spec.linux) else {
         return;
     };
-    process.user.additional_gids.clear();
+    if matches!(linux.gid_mappings.as_slice(), [only] if only.size == 1) {
+        process.user.additional_gids.clear();
+    }
     let ids = [
         (&mut linux.uid_mappings, process.user.uid),
         (&mut linux.gid_mappings, process.user.gid),
@@ -231,9 +242,13 @@ fn become_the_one_id(spec: &mut Spec) {
 /// Removes a container's directory and its claim on the image; what is gone already is fine.
 pub fn discard(record: &ImageRecord) -> Result<()> {
     let home = Home::reopen(&record.store);
-    match home.snapshots.remove(&record.snapshot) {
-        Ok(()) | Err(SnapshotError::Missing(_)) => {}
-        Err(error) => return Err(error.into()),
+    let remove = || match home.snapshots.remove(&record.snapshot) {
+        Ok(()) | Err(SnapshotError::Missing(_)) => Ok(()),
+        Err(error) => Err(Error::from(error)),
+    };
+    match record.many_ids {
+        true => with_all_ids(remove)?,
+        false => remove()?,
     }
     Ok(home.store.unpin(&record.snapshot)?)
 }
