@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::runtime::{Invocation, Output};
+use super::runtime::{Invocation, Output, patience};
 use super::{Bundle, Container, host};
 
 /// The cgroup directory that all cases of this process share.
@@ -233,7 +233,7 @@ impl Sandbox {
     /// Killed processes take a moment to be reaped, and beside other suites a moment is long: a trace counts only when
     /// it stays.
     pub fn wait_until_gone(&self) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + patience(20);
         loop {
             let traces = self.traces();
             if traces.is_empty() || Instant::now() > deadline {
@@ -255,9 +255,14 @@ impl Sandbox {
 /// Polls until the condition holds.
 #[track_caller]
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let patience = patience(20);
+    let deadline = Instant::now() + patience;
     while !condition() {
-        assert!(Instant::now() < deadline, "waited 20 s for {what}");
+        assert!(
+            Instant::now() < deadline,
+            "waited {} s for {what}",
+            patience.as_secs()
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
