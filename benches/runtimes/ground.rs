@@ -22,6 +22,8 @@ pub struct Ground {
     pub infos: Vec<PeerInfo>,
     /// Tells peak memory; see benches/weigh.c.
     pub weigh: PathBuf,
+    /// Counts instructions; see benches/instructions.c.
+    pub instructions: PathBuf,
     pub full: bool,
     pub wants_virtual_machine: bool,
     litter: Vec<PathBuf>,
@@ -36,7 +38,8 @@ impl Ground {
         let work = std::env::temp_dir().join(format!("crun-lite-bench-{}", std::process::id()));
         machine::enter_private_view(&work)?;
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
-        let [floor, weigh, first] = ["floor", "weigh", "first"].map(|name| {
+        let names = ["floor", "weigh", "first", "instructions"];
+        let [floor, weigh, first, instructions] = names.map(|name| {
             let program = work.join(name);
             compile(&sources.join(name).with_extension("c"), &program).map(|()| program)
         });
@@ -50,6 +53,7 @@ impl Ground {
             peers,
             infos,
             weigh: weigh?,
+            instructions: instructions?,
             full: options.full,
             wants_virtual_machine: options.wants_peer("vm") && !options.gate,
             kvm_boots: OnceCell::new(),
@@ -77,6 +81,14 @@ impl Ground {
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .ok_or_else(|| "weigh told nothing".to_owned())
+    }
+
+    /// What a runtime that was killed half way leaves in each hierarchy.
+    pub fn remove_cgroups_of(&self, id: &str) {
+        let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten();
+        for hierarchy in hierarchies.flatten() {
+            let _ = std::fs::remove_dir(hierarchy.path().join(id));
+        }
     }
 
     pub fn pid_file(&self) -> PathBuf {

@@ -28,6 +28,7 @@ mod tests {
     mod budget;
     mod fixture;
     mod gate;
+    mod instructions;
     mod readme;
     mod reports;
     mod stats;

@@ -7,6 +7,8 @@ mod crowd;
 mod effort;
 mod exec;
 mod first;
+mod first_run;
+mod instructions;
 mod lifecycle;
 mod memory;
 mod proof;
@@ -95,6 +97,21 @@ pub const QUESTIONS: &[Question] = &[
         "system-calls",
         "system calls of run and of exec",
         effort::system_calls,
+    )),
+    without_bar(question(
+        "instructions",
+        "instructions of run in user space, where the processor counts them (full: everywhere)",
+        instructions::of_run,
+    )),
+    without_bar(question(
+        "first-run",
+        "from an image that is not unpacked to its program's first act",
+        first_run::of_image,
+    )),
+    without_bar(question(
+        "disk",
+        "what the root file system takes on disk, in a bundle and in a virtual machine",
+        vm::disk_used,
     )),
     question(
         "unpack",

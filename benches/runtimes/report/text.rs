@@ -43,7 +43,7 @@ fn table(text: &mut String, measure: &Measure) {
     };
     let (ours, floor) = (of(OURS), of(FLOOR));
     for row in &measure.rows {
-        let _ = writeln!(text, "  {:<16}{}", row.peer, cells(row, ours, floor));
+        let _ = writeln!(text, "  {:<16} {}", row.peer, cells(row, ours, floor));
     }
 }
 
@@ -89,7 +89,7 @@ fn points(text: &mut String, curve: &Curve) {
             .map(|why| format!("  failed: {why}"));
         let _ = writeln!(
             text,
-            "  {:<16}{}{}",
+            "  {:<16} {}{}",
             line.peer,
             points.join("  "),
             failure.unwrap_or_default()
