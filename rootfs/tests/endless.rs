@@ -109,7 +109,11 @@ fn disk_full_says_so() {
                 Some("size=1m"),
             )
             .unwrap();
-            ground.apply(&blob).unwrap_err().to_string()
+            let root = fs::File::open(ground.fs()).unwrap();
+            let options = rootfs::layer::Options::privileged("full");
+            rootfs::layer::apply(blob.as_slice(), root.into(), &options)
+                .unwrap_err()
+                .to_string()
         });
         mounted.join().unwrap()
     });

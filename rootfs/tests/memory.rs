@@ -11,6 +11,8 @@ use support::Ground;
 use support::tar::{Item, archive, dir, entry_bytes, file, zstd};
 
 const CHILD: &str = "CRUN_LITE_TEST_MEMORY";
+/// Set to write an EROFS image and no directory.
+const IMAGE: &str = "CRUN_LITE_TEST_MEMORY_IMAGE";
 const LIMIT_KIB: u64 = 64 << 10;
 
 /// Entries made as they are read: the archive itself is never in memory.
@@ -66,6 +68,19 @@ fn layer(kind: &str) -> Box<dyn Read + Send> {
                 ))
             })
         }),
+        "symlinks" => made(|n| {
+            let target = "t/".repeat(2000);
+            (n < 140_000)
+                .then(|| entry_bytes(&support::tar::symlink(format!("l{n}"), target.as_str())))
+        }),
+        "deep" => made(|n| {
+            let name = format!("{n}/{}f", "d/".repeat(250));
+            (n < 140_000).then(|| entry_bytes(&file("f", "").pax("path", name)))
+        }),
+        "files" => made(|n| {
+            (n < 140_000)
+                .then(|| entry_bytes(&file(format!("usr/share/package{}/file{n}", n / 20), "")))
+        }),
         "attributes" => made(|n| {
             let item = (0..15).fold(file("f", ""), |item, k| {
                 item.xattr(&format!("user.{k}"), vec![b'x'; 60_000])
@@ -120,11 +135,14 @@ fn memory_stays_below_64_mib_whatever_the_layer() {
         // What the test itself used to make the layer doesn't count.
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
         let root = std::fs::File::open(ground.fs()).unwrap();
-        let outcome = rootfs::layer::apply(
-            blob,
-            root.into(),
-            &rootfs::layer::Options::privileged(&kind),
-        );
+        let options = rootfs::layer::Options::privileged(&kind);
+        let outcome = match std::env::var_os(IMAGE) {
+            None => rootfs::layer::apply(blob, root.into(), &options),
+            Some(_) => {
+                let (image, spool) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+                rootfs::erofs::write(blob, image, spool, &options)
+            }
+        };
         let peak = peak_kib(&std::fs::read_to_string("/proc/self/status").unwrap());
         println!(
             "PEAK {peak} {:?}",
@@ -134,7 +152,7 @@ fn memory_stays_below_64_mib_whatever_the_layer() {
         );
         return;
     }
-    for kind in [
+    let kinds = [
         "empty",
         "directories",
         "implicit",
@@ -143,7 +161,12 @@ fn memory_stays_below_64_mib_whatever_the_layer() {
         "sparse",
         "zstd window",
         "one big file",
-    ] {
+    ];
+    let of_images = ["symlinks", "deep", "files"];
+    let as_directory = kinds.map(|kind| (kind, None));
+    let as_image = kinds.iter().chain(&of_images);
+    let as_image = as_image.map(|kind| (*kind, Some((IMAGE, "1"))));
+    for (kind, image) in as_directory.into_iter().chain(as_image) {
         let output = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
@@ -151,6 +174,7 @@ fn memory_stays_below_64_mib_whatever_the_layer() {
                 "--nocapture",
             ])
             .env(CHILD, kind)
+            .envs(image)
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -164,8 +188,8 @@ fn memory_stays_below_64_mib_whatever_the_layer() {
                 String::from_utf8_lossy(&output.stderr)
             )
         };
-        println!("{kind}: {peak}");
+        println!("{kind} {image:?}: {peak}");
         let kib: u64 = peak.split(' ').next().unwrap().parse().unwrap();
-        assert!(kib < LIMIT_KIB, "{kind}: {kib} KiB");
+        assert!(kib < LIMIT_KIB, "{kind} {image:?}: {kib} KiB");
     }
 }

@@ -11,6 +11,7 @@ cases![
     shows_the_same_tree,
     runs_through_loop_devices_that_go_away,
     twenty_share_a_loop_device,
+    killed_at_any_moment_leaves_nothing,
     maps_ids,
     unpacks_mounts_and_commits,
     refuses_who_is_not_root,
@@ -126,6 +127,25 @@ fn twenty_share_a_loop_device(t: &Sandbox) {
     );
     let text = in_memory(t, &script);
     assert_eq!(text, "loops 3\ndone");
+}
+
+/// From the first byte of the image to the end of the container.
+fn killed_at_any_moment_leaves_nothing(t: &Sandbox) {
+    let image = image(t);
+    let script = format!(
+        "mounts=$(cat /proc/self/mountinfo)
+        for ms in 005 010 015 020 030 040 050 060 080 100 120 150 200 300 400; do
+          $L run -q --image {image} -- true & sleep 0.$ms; kill -9 $! 2>/dev/null; wait $!
+          test $((${{ms#0}} % 3)) = 0 && $L image prune -a > /dev/null
+        done
+        $L run -q --image {image} -- true || exit 1
+        for i in $(seq 50); do test -z \"$(ls $CRUN_LITE_STORE/overlay/snapshots)\" && break
+          sleep 0.1; $L run -q --image {image} -- true; done
+        none; ls $CRUN_LITE_STORE/overlay/snapshots $CRUN_LITE_STORE/overlay/work | grep -v :
+        test \"$mounts\" = \"$(cat /proc/self/mountinfo)\" || echo mounted
+        echo done"
+    );
+    assert_eq!(in_memory(t, &script), "done");
 }
 
 fn maps_ids(t: &Sandbox) {

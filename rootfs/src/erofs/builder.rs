@@ -7,16 +7,22 @@ use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
-use super::format::{BLOCK_BYTES, device, xattr_class};
+use super::format::{BLOCK_BYTES, device, xattr_class, xattrs};
 use super::image;
 use super::tree::{Body, Extent, Node, ROOT, Tree};
 use crate::layer::{
-    Archive, Entry, Fault, Kind, Limits, Loose, Marker, Options, OverlayXattrs, PendingLink,
-    Target, Unpacked, WHITEOUT_PREFIX, components, forbidden, marker, opaque_name, split, within,
+    Archive, Entry, Fault, Kind, Limits, Loose, LooseEnds, Marker, Options, OverlayXattrs,
+    PendingLink, Target, Unpacked, WHITEOUT_PREFIX, components, forbidden, marker, opaque_name,
+    split, within,
 };
 
 /// The longest tail that may follow an inode.
 const INLINE_BYTES: u64 = 2048;
+
+/// What the count of an inode can say, in words of four bytes.
+const XATTRS_BYTES: u64 = 4 * u16::MAX as u64;
+/// The most that a tree may cost while it is in memory.
+const TREE_BYTES: u64 = 44 << 20;
 
 /// Builds the image of one layer.
 pub(super) struct Builder {
@@ -32,7 +38,7 @@ pub(super) struct Builder {
     spool_bytes: u64,
     xattr_bytes: usize,
     apparent_bytes: u64,
-    links: Vec<PendingLink>,
+    loose: LooseEnds,
     root_listed: bool,
     opaque_root: bool,
     xattrs_skipped: u64,
@@ -78,7 +84,8 @@ impl Target for Builder {
         match marker(name) {
             Some(marker) => self.mark(parent, &marker),
             None => self.make(parent, name, entry, archive),
-        }
+        }?;
+        self.check_memory()
     }
 
     fn finish(mut self) -> Result<Unpacked, Fault> {
@@ -95,7 +102,7 @@ impl Target for Builder {
         Ok(Unpacked {
             loose: Loose {
                 implicit,
-                links: self.links,
+                links: self.loose.finish().links,
             },
             root_listed: self.root_listed,
             opaque_root: self.opaque_root,
@@ -120,12 +127,23 @@ impl Builder {
             spool_bytes: 0,
             xattr_bytes: 0,
             apparent_bytes: 0,
-            links: Vec::new(),
+            loose: LooseEnds::default(),
             root_listed: false,
             opaque_root: false,
             xattrs_skipped: 0,
             devices_skipped: 0,
         }
+    }
+
+    /// An entry costs little, whatever it says: so it is soon enough to ask behind each.
+    fn check_memory(&self) -> Result<(), Fault> {
+        within(
+            "memory for names that lean on lower layers, in bytes",
+            self.tree.implicit_bytes as u64,
+            self.limits.loose_bytes as u64,
+        )?;
+        let bytes = self.tree.bytes as u64;
+        within("memory for the image's tree in bytes", bytes, TREE_BYTES)
     }
 
     fn make<R: BufRead>(
@@ -164,10 +182,8 @@ impl Builder {
         self.drop_link(parent, name);
         match self.tree.child(parent, name) {
             Some(number) if self.tree.nodes[number].is_directory() => {
-                let old = &mut self.tree.nodes[number];
-                node.opaque = old.opaque;
-                node.body = std::mem::replace(&mut old.body, Body::Fifo);
-                *old = node;
+                node.opaque = self.tree.nodes[number].opaque;
+                self.tree.replace(number, node);
             }
             found => {
                 // In the place of anything else: what lower layers have of that name is gone.
@@ -184,9 +200,7 @@ impl Builder {
         }
         let mut node = Node::of(Body::Fifo, ROOT, entry);
         self.dress(&mut node, entry)?;
-        let old = &mut self.tree.nodes[ROOT];
-        node.body = std::mem::replace(&mut old.body, Body::Fifo);
-        *old = node;
+        self.tree.replace(ROOT, node);
         self.root_listed = true;
         Ok(())
     }
@@ -209,10 +223,9 @@ impl Builder {
             None => {
                 self.tree.unlink(parent, name);
                 let target = components(target, &self.limits)?.join(&b'/');
-                let path = self.path(parent, name);
-                within("pending hard links", self.links.len() as u64, 50_000)?;
-                self.links.push(PendingLink { path, target });
-                Ok(())
+                let path = self.tree.path(parent, name);
+                let link = PendingLink { path, target };
+                self.loose.add_link(link, self.limits.loose_bytes)
             }
         }
     }
@@ -253,6 +266,11 @@ impl Builder {
             self.xattr_bytes += name.len() + value.len() + 64;
             node.xattrs.push((name.clone(), value.clone()));
         }
+        within(
+            "extended attributes of one file in bytes",
+            xattrs(&node.xattrs).len() as u64,
+            XATTRS_BYTES,
+        )?;
         let limit = self.limits.loose_bytes as u64;
         within(
             "memory for extended attributes in bytes",
@@ -262,9 +280,8 @@ impl Builder {
     }
 
     fn drop_link(&mut self, parent: usize, name: &[u8]) {
-        if !self.links.is_empty() {
-            let path = self.path(parent, name);
-            self.links.retain(|link| link.path != path);
+        if self.loose.has_links() {
+            self.loose.drop_link(&self.tree.path(parent, name));
         }
     }
 
@@ -337,25 +354,9 @@ impl Builder {
             let implicit = children
                 .iter()
                 .filter(|&(_, &child)| self.tree.nodes[child].implicit);
-            paths.extend(implicit.map(|(name, _)| self.path(number, name)));
+            paths.extend(implicit.map(|(name, _)| self.tree.path(number, name)));
         }
         paths.sort();
         paths
-    }
-
-    /// The path of a name in a directory.
-    fn path(&self, directory: usize, name: &[u8]) -> Vec<u8> {
-        let mut parts = vec![name.to_vec()];
-        let mut here = directory;
-        while here != ROOT {
-            let parent = self.tree.nodes[here].parent;
-            if let Body::Directory(children) = &self.tree.nodes[parent].body {
-                let own = children.iter().find(|&(_, &child)| child == here);
-                parts.extend(own.map(|(name, _)| name.clone()));
-            }
-            here = parent;
-        }
-        parts.reverse();
-        parts.join(&b'/')
     }
 }

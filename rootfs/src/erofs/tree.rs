@@ -6,6 +6,10 @@ use crate::layer::{Entry, Fault, Timestamp, Xattr};
 
 const LINKS_FOLLOWED: usize = 40;
 const WALK_DEPTH: usize = 512;
+/// What a node costs besides its texts: itself, its place in the image, its slot in a directory.
+const NODE_BYTES: usize = size_of::<Node>() + 128;
+/// What a directory costs more: the map's first piece.
+const DIRECTORY_BYTES: usize = 400;
 
 /// The root's number.
 pub(super) const ROOT: usize = 0;
@@ -44,6 +48,11 @@ pub(super) struct Node {
     /// Made because something is in it.
     pub(super) implicit: bool,
     pub(super) opaque: bool,
+    /// Of a directory, which has one only.
+    name: Vec<u8>,
+    /// Of a directory: bytes of its path, and how deep it lies.
+    path_bytes: usize,
+    depth: usize,
 }
 
 impl Node {
@@ -58,6 +67,9 @@ impl Node {
             parent,
             implicit: false,
             opaque: false,
+            name: Vec::new(),
+            path_bytes: 0,
+            depth: 0,
         }
     }
 
@@ -84,12 +96,20 @@ impl Node {
 /// All nodes. Those no name leads to are left out of the image.
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
+    /// Memory that all nodes and names ever made have cost.
+    pub(super) bytes: usize,
+    /// Memory for the paths of directories that no entry listed.
+    pub(super) implicit_bytes: usize,
 }
 
 impl Tree {
     pub(super) fn new() -> Self {
         let root = Node::new(Body::Directory(BTreeMap::new()), ROOT);
-        Self { nodes: vec![root] }
+        Self {
+            nodes: vec![root],
+            bytes: 0,
+            implicit_bytes: 0,
+        }
     }
 
     pub(super) fn child(&self, directory: usize, name: &[u8]) -> Option<usize> {
@@ -100,8 +120,23 @@ impl Tree {
     }
 
     /// Puts a new node at a name; what was there is forgotten.
-    pub(super) fn put(&mut self, directory: usize, name: &[u8], node: Node) -> usize {
+    pub(super) fn put(&mut self, directory: usize, name: &[u8], mut node: Node) -> usize {
         let number = self.nodes.len();
+        self.bytes += NODE_BYTES;
+        match &node.body {
+            Body::Symlink(target) => self.bytes += target.len(),
+            Body::Directory(_) => {
+                let above = &self.nodes[directory];
+                node.name = name.to_vec();
+                node.path_bytes = above.path_bytes + 1 + name.len();
+                node.depth = above.depth + 1;
+                self.bytes += DIRECTORY_BYTES + name.len();
+            }
+            _ => {}
+        }
+        if node.implicit {
+            self.implicit_bytes += node.path_bytes + 64;
+        }
         self.nodes.push(node);
         self.link(directory, name, number);
         number
@@ -109,9 +144,31 @@ impl Tree {
 
     /// Gives a node a name.
     pub(super) fn link(&mut self, directory: usize, name: &[u8], number: usize) {
+        self.bytes += name.len() + 64;
         if let Body::Directory(children) = &mut self.nodes[directory].body {
             children.insert(name.to_vec(), number);
         }
+    }
+
+    /// Puts another directory in the place of one, with all it holds.
+    pub(super) fn replace(&mut self, number: usize, mut node: Node) {
+        let old = &mut self.nodes[number];
+        node.body = std::mem::replace(&mut old.body, Body::Fifo);
+        node.name = std::mem::take(&mut old.name);
+        (node.path_bytes, node.depth) = (old.path_bytes, old.depth);
+        *old = node;
+    }
+
+    /// The path of a name in a directory.
+    pub(super) fn path(&self, directory: usize, name: &[u8]) -> Vec<u8> {
+        let mut parts = vec![name];
+        let mut here = directory;
+        while here != ROOT {
+            parts.push(&self.nodes[here].name);
+            here = self.nodes[here].parent;
+        }
+        parts.reverse();
+        parts.join(&b'/')
     }
 
     /// Takes a name away.
@@ -135,7 +192,7 @@ impl Tree {
                 _ => {}
             }
             depth += 1;
-            if depth > WALK_DEPTH * LINKS_FOLLOWED {
+            if depth > WALK_DEPTH * LINKS_FOLLOWED || self.nodes[here].depth >= WALK_DEPTH {
                 return Err(Fault::Name("it leads through too many directories"));
             }
             let found = self.child(here, &part);

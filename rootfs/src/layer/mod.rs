@@ -23,8 +23,9 @@ pub use tree::{Loose, OverlayXattrs};
 
 pub(crate) use archive::{Archive, Entry, Kind, Segment, TarEntry, TarWriter, Timestamp, Xattr};
 pub(crate) use tree::{
-    Marker, OPAQUE_MARKER, PendingLink, Unpacked, WHITEOUT_PREFIX, components, copy_metadata,
-    forbidden, is_whiteout, marker, opaque_name, read_xattrs, read_xattrs_at, remove_tree, split,
+    LooseEnds, Marker, OPAQUE_MARKER, PendingLink, Unpacked, WHITEOUT_PREFIX, components,
+    copy_metadata, forbidden, is_whiteout, marker, opaque_name, read_xattrs, read_xattrs_at,
+    remove_tree, split,
 };
 
 pub(crate) use limits::within;

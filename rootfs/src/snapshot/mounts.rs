@@ -98,7 +98,7 @@ impl OverlayMount {
         ];
         // Images are file systems of their own: so their files have one device number all the same.
         let images = self.lowers.iter().any(|lower| lower.mount().is_some());
-        let one_device = images.then_some(("xino", "auto"));
+        let one_device = images.then_some(("xino", "on"));
         let all = all.into_iter().take(if self.userxattr { 1 } else { 3 });
         all.chain(one_device)
     }

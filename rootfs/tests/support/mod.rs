@@ -13,7 +13,10 @@ pub mod tree;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rootfs::erofs;
 use rootfs::layer::{self, Applied, LayerError, Options};
 use tempfile::TempDir;
 
@@ -50,7 +53,9 @@ impl Ground {
     ) -> Result<Applied, LayerError> {
         let mut options = Options::privileged("test");
         change(&mut options);
-        layer::apply(blob, File::open(self.fs()).unwrap().into(), &options)
+        let applied = layer::apply(blob, File::open(self.fs()).unwrap().into(), &options);
+        assert_same_as_image(blob, &options, &applied);
+        applied
     }
 
     /// Everything outside `fs` is as it was.
@@ -76,6 +81,38 @@ impl Ground {
                 .nlink(),
             1
         );
+    }
+}
+
+/// What a directory takes an image takes, what a directory refuses an image refuses, and it is sound.
+fn assert_same_as_image(blob: &[u8], options: &Options, applied: &Result<Applied, LayerError>) {
+    let image = tempfile::NamedTempFile::new().unwrap();
+    let spool = tempfile::tempfile().unwrap();
+    let written = erofs::write(blob, image.reopen().unwrap(), spool, options);
+    match (applied, written) {
+        (Ok(directory), Ok(image)) => {
+            assert_eq!(directory.diff_id, image.diff_id);
+            assert_eq!(directory.loose, image.loose);
+            assert_eq!(
+                (directory.root_listed, directory.opaque_root),
+                (image.root_listed, image.opaque_root)
+            );
+        }
+        (Err(directory), Err(image)) => assert_eq!(
+            std::mem::discriminant(directory.fault()),
+            std::mem::discriminant(image.fault()),
+            "{directory}\n{image}"
+        ),
+        (directory, image) => panic!("as a directory: {directory:?}\nas an image: {image:?}"),
+    }
+    // Some tests try thousands of archives.
+    static CHECKED: AtomicUsize = AtomicUsize::new(0);
+    if applied.is_ok()
+        && CHECKED.fetch_add(1, Ordering::Relaxed) < 50
+        && let Ok(output) = Command::new("fsck.erofs").arg(image.path()).output()
+    {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
     }
 }
 

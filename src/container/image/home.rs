@@ -97,15 +97,14 @@ impl From<oci::Error> for Error {
     }
 }
 
+/// A layer that is too large for an EROFS image.
+const SMALLER: &str = "its tree is built in memory; --snapshotter overlay takes any";
+
 /// What changes a layer's limit.
 fn changing(what: &str, limit: u64) -> Option<String> {
     let flag = match what {
-        "number of entries" if limit == rootfs::erofs::MAX_ENTRIES => {
-            return Some(
-                "as an EROFS image it would cost too much memory: --snapshotter overlay takes more"
-                    .into(),
-            );
-        }
+        "number of entries" if limit == rootfs::erofs::MAX_ENTRIES => return Some(SMALLER.into()),
+        "memory for the image's tree in bytes" => return Some(SMALLER.into()),
         "number of entries" => "--max-files",
         "compression ratio" => "--max-ratio",
         "name depth in components" => "--max-depth",

@@ -66,7 +66,7 @@ impl Loose {
 
 /// Loose ends while the layer grows: later entries may tie them.
 #[derive(Default)]
-pub(super) struct LooseEnds {
+pub(crate) struct LooseEnds {
     /// By inode, so that it doesn't matter by which name a directory is reached later.
     implicit: HashMap<u64, Vec<u8>>,
     /// By the link's own path, with its place in the archive and its target.
@@ -87,7 +87,7 @@ impl LooseEnds {
         Ok(())
     }
 
-    pub(super) fn add_link(&mut self, link: PendingLink, limit: usize) -> Result<(), Fault> {
+    pub(crate) fn add_link(&mut self, link: PendingLink, limit: usize) -> Result<(), Fault> {
         self.charge(link.path.len() + link.target.len(), limit)?;
         self.seen += 1;
         self.links.insert(link.path, (self.seen, link.target));
@@ -108,16 +108,16 @@ impl LooseEnds {
         self.implicit.remove(&inode);
     }
 
-    pub(super) fn has_links(&self) -> bool {
+    pub(crate) fn has_links(&self) -> bool {
         !self.links.is_empty()
     }
 
     /// Something else was made in the link's place.
-    pub(super) fn drop_link(&mut self, path: &[u8]) {
+    pub(crate) fn drop_link(&mut self, path: &[u8]) {
         self.links.remove(path);
     }
 
-    pub(super) fn finish(self) -> Loose {
+    pub(crate) fn finish(self) -> Loose {
         let mut implicit: Vec<Vec<u8>> = self.implicit.into_values().collect();
         implicit.sort();
         let mut links: Vec<_> = self.links.into_iter().collect();

@@ -16,7 +16,7 @@ mod unpack;
 mod whiteout;
 
 pub use loose::Loose;
-pub(crate) use loose::PendingLink;
+pub(crate) use loose::{LooseEnds, PendingLink};
 pub(crate) use metadata::{copy_metadata, forbidden, opaque_name, read_xattrs, read_xattrs_at};
 pub(crate) use name::{components, split};
 pub(crate) use remove::remove_tree;
