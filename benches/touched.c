@@ -1,7 +1,8 @@
 /*
  * touched FILE FIRST END COMMAND [ARGUMENT...]: runs a command step by step
- * and appends to FILE each address from FIRST to END (hexadecimal) that it, or
- * a process that it made, executed, until that process becomes another program.
+ * and appends to FILE, in the order of their first time, the addresses from FIRST
+ * to END (hexadecimal) that it, or a process that it made, executed, until that
+ * process becomes another program.
  *
  * For benches/hot-functions: which functions a start runs.
  */
@@ -29,6 +30,9 @@ int main(int argc, char **argv) {
 		return 2;
 	unsigned long first = strtoul(argv[2], NULL, 16), end = strtoul(argv[3], NULL, 16);
 	char *seen = calloc(end - first, 1);
+	FILE *file = fopen(argv[1], "a");
+	if (file == NULL)
+		return 2;
 	pid_t main_child = fork();
 	if (main_child == 0) {
 		ptrace(PTRACE_TRACEME, 0, 0, 0);
@@ -65,14 +69,13 @@ int main(int argc, char **argv) {
 		if (!known && others < 64)
 			other[others++] = pid;
 		struct user_regs_struct registers;
-		if (ptrace(PTRACE_GETREGS, pid, 0, &registers) == 0 && registers.rip >= first && registers.rip < end)
+		if (ptrace(PTRACE_GETREGS, pid, 0, &registers) == 0 && registers.rip >= first && registers.rip < end &&
+		    !seen[registers.rip - first]) {
 			seen[registers.rip - first] = 1;
+			fprintf(file, "%llx\n", registers.rip);
+		}
 		int signal = WSTOPSIG(status);
 		ptrace(PTRACE_SINGLESTEP, pid, 0, signal == SIGTRAP || signal == SIGSTOP ? 0 : signal);
 	}
-	FILE *file = fopen(argv[1], "a");
-	for (unsigned long at = 0; file && at < end - first; at++)
-		if (seen[at])
-			fprintf(file, "%lx\n", first + at);
-	return file == NULL || fclose(file) != 0 ? 1 : code;
+	return fclose(file) != 0 ? 1 : code;
 }

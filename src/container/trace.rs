@@ -1,4 +1,5 @@
 //! `--trace-start FILE`: the phases of a start in Chrome's trace format, for Perfetto, chrome://tracing and the benchmark.
+//! With `--debug` they are lines of the log too.
 //!
 //! The file exists, and is a trace, before anything of the container does, so a path that can't be written stops the
 //! command; a command that fails leaves in it what there was until then. `init::trace` takes the times.
@@ -9,6 +10,7 @@ use super::Id;
 use crate::error::{Context, Result};
 use crate::init::trace::{self, ChildRecord, Record};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -25,7 +27,8 @@ pub fn begin_if_asked(words: &[OsString]) {
     let asks = |word: &OsString| {
         let dashed = word.as_bytes().strip_prefix(b"-");
         let name = dashed.map(|name| name.strip_prefix(b"-").unwrap_or(name));
-        name.is_some_and(|name| name.starts_with(OPTION.as_bytes()))
+        let of_ours = ["debug", "log-level", OPTION].map(str::as_bytes);
+        name.is_some_and(|name| of_ours.iter().any(|option| name.starts_with(option)))
     };
     if words.iter().any(asks) {
         trace::begin();
@@ -40,6 +43,8 @@ pub struct Trace<'t> {
     file: Option<&'t Path>,
     /// The command and the container that it is about.
     title: (&'static str, &'t Id),
+    /// Whether the log has been told.
+    told: Cell<bool>,
 }
 
 impl<'t> Trace<'t> {
@@ -52,6 +57,7 @@ impl<'t> Trace<'t> {
         Ok(Trace {
             file,
             title: (command, id),
+            told: Cell::new(false),
         })
     }
 
@@ -71,9 +77,16 @@ impl<'t> Trace<'t> {
     }
 
     fn write_record(&self, failure: Option<String>) {
-        let Some(file) = self.file else { return };
+        let tells = log::log_enabled!(log::Level::Debug) && !self.told.replace(true);
+        if self.file.is_none() && !tells {
+            return;
+        }
         let (command, id) = self.title;
         let events = events(&trace::so_far(), &format!("{command} {id}"), failure);
+        if tells {
+            events.iter().filter_map(line).for_each(|line| log::debug!("{command} {id}: {line}"));
+        }
+        let Some(file) = self.file else { return };
         let lines: Vec<String> = events.iter().map(Value::to_string).collect();
         let text = format!("[\n{}\n]\n", lines.join(",\n"));
         // The container is not to blame, and lives.
@@ -81,6 +94,20 @@ impl<'t> Trace<'t> {
             log::warn!("{error}");
         }
     }
+}
+
+/// What the log says of an event: its name, how long it took, and how it ended if not well.
+fn line(event: &Value) -> Option<String> {
+    let took_ms = event["dur"].as_f64()? / 1000.0;
+    let name = event["name"].as_str()?;
+    let pid = &event["pid"];
+    let fate = |key: &str| event["args"][key].as_bool().is_some_and(|is| is);
+    let fate = match (fate("failed"), fate("unfinished")) {
+        (true, _) => ", failed",
+        (_, true) => ", unfinished",
+        _ => "",
+    };
+    Some(format!("{name}: {took_ms:.3} ms{fate} (pid {pid})"))
 }
 
 fn write(file: &Path, text: &[u8]) -> Result<()> {

@@ -21,6 +21,7 @@ cases![
     refuses_what_is_no_ordinary_file,
     refuses_a_path_that_can_not_be_written_before_anything_is_made,
     leaves_nothing_for_a_command_line_that_is_wrong,
+    debug_tells_each_step_in_the_log,
 ];
 
 /// One complete event, in microseconds.
@@ -424,4 +425,41 @@ fn leaves_nothing_for_a_command_line_that_is_wrong(t: &Sandbox) {
         .output()
         .fails_with(&["neither a command"]);
     assert!(!file.exists());
+}
+
+/// The messages of a log, in order, with their levels.
+fn log_of(t: &Sandbox, program: &str) -> Vec<(String, String)> {
+    let log = t.new_path("log");
+    let bundle = t.bundle().args(&[program]);
+    bundle.write();
+    let id = t.new_id();
+    let (log_path, bundle_path) = (log.to_string_lossy(), bundle.path.to_string_lossy());
+    let globals = ["--debug", "--log", &log_path, "--log-format", "json"];
+    let run = ["run", "--bundle", &bundle_path, &id];
+    t.runtime(&[&globals[..], &run].concat()).output();
+    let line = |line: &str| -> (String, String) {
+        let line: Value = serde_json::from_str(line).expect("an object a line");
+        let text = |key: &str| line[key].as_str().expect("a text").to_owned();
+        (text("level"), text("msg"))
+    };
+    sandbox::read(&log).lines().map(line).collect()
+}
+
+fn debug_tells_each_step_in_the_log(t: &Sandbox) {
+    if !runtime::is_ours() {
+        skip("a feature of crun-lite");
+    }
+    let told = log_of(t, "/bin/true");
+    assert!(told.iter().all(|(level, _)| level == "debug"), "{told:?}");
+    for step in ["config.json: ", "clone: ", "mount proc", "run /bin/true: "] {
+        let steps = told.iter().filter(|(_, text)| text.contains(step));
+        assert_eq!(steps.count(), 1, "{step} in {told:?}");
+    }
+    let told = log_of(t, "/no/such/program");
+    let failed = |(level, text): &&(String, String)| level == "debug" && text.contains(", failed");
+    let failed = told.iter().find(failed).expect("the step that failed");
+    assert!(failed.1.contains("find the program: "), "{failed:?}");
+    let (level, text) = told.last().expect("lines");
+    assert_eq!(level, "error");
+    assert!(text.contains("no such file or directory"), "{text}");
 }
