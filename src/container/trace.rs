@@ -84,7 +84,10 @@ impl<'t> Trace<'t> {
         let (command, id) = self.title;
         let events = events(&trace::so_far(), &format!("{command} {id}"), failure);
         if tells {
-            events.iter().filter_map(line).for_each(|line| log::debug!("{command} {id}: {line}"));
+            events
+                .iter()
+                .filter_map(line)
+                .for_each(|line| log::debug!("{command} {id}: {line}"));
         }
         let Some(file) = self.file else { return };
         let lines: Vec<String> = events.iter().map(Value::to_string).collect();
