@@ -186,6 +186,7 @@ fn mounts_say_what_overlayfs_needs() {
     assert_eq!(writable.lowers.len(), 2);
     assert!(
         writable.lowers[0]
+            .name()
             .to_str()
             .unwrap()
             .contains(diff_id(&layers[1]).0.hex()),

@@ -121,7 +121,6 @@ fn base(matches: &ArgMatches, home: &Home) -> Result<Base> {
                 registry: Some(&|| registry_options(matches)),
                 transfer: transfer_options(matches)?,
                 unpack: unpack_options(matches)?,
-                ..FetchOptions::default()
             };
             let reporter = Reporter::new(matches)?.only_news();
             let fetched = fetch(home, &reference, &options, &reporter);

@@ -83,7 +83,7 @@ fn inner(file: &str) -> Vec<IdMapping> {
 }
 
 fn own_extents(file: &str) -> Vec<IdMapping> {
-    let text = open::read_text(&format!("/proc/self/{file}")).unwrap_or_default();
+    let text = open::read_text(format!("/proc/self/{file}")).unwrap_or_default();
     let range = |line: &str| {
         let mut numbers = line.split_ascii_whitespace().map(str::parse);
         let mut next = || numbers.next()?.ok();
