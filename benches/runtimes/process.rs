@@ -77,7 +77,7 @@ fn children(pid: u32) -> Vec<u32> {
 const PATIENT_LOOKS: u32 = 500;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// From its execve until a program has settled.
-const SETTLING: Duration = Duration::from_millis(50);
+pub const SETTLING: Duration = Duration::from_millis(50);
 
 /// Waits for a descendant whose command line begins so, and lets it settle.
 pub fn find_descendant(root: u32, command_line: &[u8]) -> Result<u32, String> {

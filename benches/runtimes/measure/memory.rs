@@ -137,6 +137,8 @@ fn created_init(ground: &Ground, peer: &Peer) -> Result<f64, String> {
     let file = ground.pid_file();
     let _ = std::fs::remove_file(&file);
     let created = ground.stopwatch.time(&mut peer.create(&bundle, &id, &file));
+    // It may give memory back after create has returned.
+    std::thread::sleep(process::SETTLING);
     let weighed = created.and_then(|_| process::pss_kib(process::read_pid(&file)?));
     peer.forget(&ground.stopwatch, &id);
     weighed
