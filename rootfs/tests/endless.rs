@@ -7,8 +7,10 @@ mod support;
 use std::fs;
 use std::io::Read;
 
+use nix::mount::{MsFlags, mount};
 use rootfs::layer::Fault;
 use support::tar::{Item, archive, dir, entry_bytes, file, gzip, padded, zstd};
+use support::tree::with_own_mounts;
 use support::{Ground, is_root};
 
 #[test]
@@ -89,33 +91,14 @@ fn disk_full_says_so() {
     }
     let ground = Ground::new();
     let blob = archive([file("big", vec![1; 3 << 20])]);
-    let error = std::thread::scope(|scope| {
-        let mounted = scope.spawn(|| {
-            use nix::mount::{MsFlags, mount};
-            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
-            mount(
-                None::<&str>,
-                "/",
-                None::<&str>,
-                MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-                None::<&str>,
-            )
-            .unwrap();
-            mount(
-                Some("t"),
-                &ground.fs(),
-                Some("tmpfs"),
-                MsFlags::empty(),
-                Some("size=1m"),
-            )
-            .unwrap();
-            let root = fs::File::open(ground.fs()).unwrap();
-            let options = rootfs::layer::Options::privileged("full");
-            rootfs::layer::apply(blob.as_slice(), root.into(), &options)
-                .unwrap_err()
-                .to_string()
-        });
-        mounted.join().unwrap()
+    let error = with_own_mounts(|| {
+        let (none, size) = (MsFlags::empty(), Some("size=1m"));
+        mount(Some("t"), &ground.fs(), Some("tmpfs"), none, size).unwrap();
+        let root = fs::File::open(ground.fs()).unwrap();
+        let options = rootfs::layer::Options::privileged("full");
+        rootfs::layer::apply(blob.as_slice(), root.into(), &options)
+            .unwrap_err()
+            .to_string()
     });
     assert!(error.contains("write \"big\": ENOSPC"), "{error}");
 }

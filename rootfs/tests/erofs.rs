@@ -8,56 +8,43 @@ use std::fs::{self, File};
 use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use rootfs::erofs;
 use rootfs::layer::Options;
 use support::tar::{Item, archive, dir, file, gzip, hard_link, item, symlink};
-use support::tree::{assert_same, describe};
+use support::tree::{assert_same, describe, with_own_mounts};
 use support::{Ground, is_root};
 
 /// Whether this kernel mounts EROFS files: not all do, and not all without a loop device.
 fn mounted<T: Send>(ground: &Ground, look: impl FnOnce(&std::path::Path) -> T + Send) -> Option<T> {
     let (image, at) = (ground.path().join("image"), ground.path().join("mnt"));
     fs::create_dir_all(&at).unwrap();
-    std::thread::scope(|scope| {
-        let run = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNS).unwrap();
-            mount(
-                None::<&str>,
-                "/",
-                None::<&str>,
-                MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-                None::<&str>,
-            )
-            .unwrap();
-            match mount(
-                Some(&image),
-                &at,
-                Some("erofs"),
-                MsFlags::MS_RDONLY,
-                None::<&str>,
-            ) {
-                Ok(()) => Some(look(&at)),
-                Err(nix::errno::Errno::EUCLEAN | nix::errno::Errno::EINVAL) => {
-                    panic!("the kernel refuses the image")
-                }
-                // KERNEL(6.12): before, or without the option, a loop device is needed.
-                Err(_) => {
-                    let mut command = Command::new("mount");
-                    let output = command
-                        .args(["-t", "erofs", "-o", "loop,ro"])
-                        .args([&image, &at])
-                        .output()
-                        .unwrap();
-                    if !output.status.success() {
-                        eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
-                        return None;
-                    }
-                    Some(look(&at))
-                }
+    with_own_mounts(|| {
+        match mount(
+            Some(&image),
+            &at,
+            Some("erofs"),
+            MsFlags::MS_RDONLY,
+            None::<&str>,
+        ) {
+            Ok(()) => Some(look(&at)),
+            Err(nix::errno::Errno::EUCLEAN | nix::errno::Errno::EINVAL) => {
+                panic!("the kernel refuses the image")
             }
-        });
-        run.join().unwrap()
+            // KERNEL(6.12): before, or without the option, a loop device is needed.
+            Err(_) => {
+                let mut command = Command::new("mount");
+                let output = command
+                    .args(["-t", "erofs", "-o", "loop,ro"])
+                    .args([&image, &at])
+                    .output()
+                    .unwrap();
+                if !output.status.success() {
+                    eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+                    return None;
+                }
+                Some(look(&at))
+            }
+        }
     })
 }
 

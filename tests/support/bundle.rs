@@ -45,6 +45,14 @@ impl Bundle {
         self
     }
 
+    /// Sets these members of `linux.resources`.
+    pub fn resources(mut self, resources: Value) -> Self {
+        for (name, value) in resources.as_object().cloned().unwrap_or_default() {
+            self = self.set(&format!("/linux/resources/{name}"), value);
+        }
+        self
+    }
+
     /// Appends to a list by JSON pointer, making it where it is missing.
     pub fn push(mut self, pointer: &str, value: Value) -> Self {
         match self.config.pointer_mut(pointer) {

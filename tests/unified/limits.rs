@@ -22,11 +22,7 @@ cases![
 ];
 
 fn with(t: &Sandbox, resources: Value) -> Container<'_> {
-    let mut bundle = t.bundle();
-    for (name, value) in resources.as_object().cloned().unwrap_or_default() {
-        bundle = bundle.set(&format!("/linux/resources/{name}"), value);
-    }
-    t.running(bundle)
+    t.running(t.bundle().resources(resources))
 }
 
 #[track_caller]
