@@ -57,12 +57,21 @@ pub fn positional(matches: &ArgMatches, name: &str) -> Option<String> {
     matches.get_one::<String>(name).cloned()
 }
 
+/// An option's word that is not empty. An option that the command was built without was not given.
+fn given<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m OsString> {
+    let value = matches.try_get_one::<OsString>(name).ok().flatten();
+    value.filter(|value| !value.is_empty())
+}
+
+/// Whether a flag was given.
+pub fn is_set(matches: &ArgMatches, name: &str) -> bool {
+    let flag = matches.try_get_one::<bool>(name).ok().flatten();
+    flag.copied().unwrap_or(false)
+}
+
 /// An option's text. COMPAT(runc): an empty one counts as not given.
 pub fn text(matches: &ArgMatches, name: &str) -> Result<Option<String>> {
-    match matches
-        .get_one::<OsString>(name)
-        .filter(|value| !value.is_empty())
-    {
+    match given(matches, name) {
         None => Ok(None),
         Some(value) => utf8(name, value).map(Some),
     }
@@ -70,11 +79,9 @@ pub fn text(matches: &ArgMatches, name: &str) -> Result<Option<String>> {
 
 /// All texts of an option that may be repeated.
 pub fn texts(matches: &ArgMatches, name: &str) -> Result<Vec<String>> {
-    matches
-        .get_many::<OsString>(name)
-        .unwrap_or_default()
-        .map(|value| utf8(name, value))
-        .collect()
+    let values = matches.try_get_many::<OsString>(name).ok().flatten();
+    let values = values.unwrap_or_default();
+    values.map(|value| utf8(name, value)).collect()
 }
 
 fn utf8(name: &str, value: &OsString) -> Result<String> {
@@ -86,10 +93,7 @@ fn utf8(name: &str, value: &OsString) -> Result<String> {
 
 /// An option's path; an empty one counts as not given.
 pub fn path(matches: &ArgMatches, name: &str) -> Option<PathBuf> {
-    matches
-        .get_one::<OsString>(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
+    given(matches, name).map(PathBuf::from)
 }
 
 /// An option's number.

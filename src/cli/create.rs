@@ -1,7 +1,7 @@
 //! `create`: makes a container whose process waits for `start`.
 
 use super::ExitCode;
-use super::argument::{container_id, flag, id, number, option, path, trace_start};
+use super::argument::{container_id, flag, id, is_set, number, option, path, trace_start};
 use crate::container::{CreateOptions, Globals, Id};
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
@@ -70,9 +70,9 @@ pub fn start_options(matches: &ArgMatches, others: CreateOptions) -> Result<Crea
         console_socket: path(matches, "console-socket"),
         pidfd_socket: path(matches, "pidfd-socket"),
         pid_file: path(matches, "pid-file"),
-        no_pivot: matches.get_flag("no-pivot"),
-        no_new_keyring: matches.get_flag("no-new-keyring"),
-        no_subreaper: matches.get_flag("no-subreaper"),
+        no_pivot: is_set(matches, "no-pivot"),
+        no_new_keyring: is_set(matches, "no-new-keyring"),
+        no_subreaper: is_set(matches, "no-subreaper"),
         preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
         trace_start: path(matches, "trace-start"),
         ..others

@@ -67,6 +67,8 @@ const MAKES_PROCESSES: [Option<&str>; 3] = [Some("create"), Some("run"), Some("e
 struct Verb {
     name: &'static str,
     command: fn() -> Command,
+    /// The same with no more options than a command line needs, where that saves time.
+    brief: fn(&[OsString]) -> Option<Command>,
     run: fn(&Globals, &ArgMatches) -> Result<ExitCode>,
     /// Where its command line stops being ours.
     stop: Stop,
@@ -79,6 +81,7 @@ macro_rules! verb {
         Verb {
             name: stringify!($name),
             command: $name::command,
+            brief: |_| None,
             run: $name::run,
             stop: Stop::Never,
             failure: FAILURE,
@@ -126,6 +129,7 @@ const IMAGE_VERBS: &[Verb] = &[
     Verb {
         name: "create",
         command: image_run::create_command,
+        brief: image_run::create_command_for,
         run: image_run::create,
         stop: Stop::Before(0),
         failure: FAILURE,
@@ -133,6 +137,7 @@ const IMAGE_VERBS: &[Verb] = &[
     Verb {
         name: "run",
         command: image_run::run_command,
+        brief: image_run::run_command_for,
         run: image_run::run,
         stop: Stop::Before(0),
         failure: FAILURE,
@@ -251,7 +256,8 @@ impl Verb {
 
     /// `None` when help was asked for, and printed.
     fn parse(&self, words: Vec<OsString>) -> Result<Option<ArgMatches>> {
-        let command = self.command();
+        let brief = (self.brief)(&words).map(|command| self.named(command));
+        let command = brief.unwrap_or_else(|| self.command());
         let (mut ours, rest) = words::normalise(&command, words, self.stop);
         if !rest.is_empty() {
             // One `--` is enough, wherever it is: a second one would be the container's first word.
@@ -270,7 +276,11 @@ impl Verb {
     }
 
     fn command(&self) -> Command {
-        (self.command)()
+        self.named((self.command)())
+    }
+
+    fn named(&self, command: Command) -> Command {
+        command
             .bin_name(format!("crun-lite {}", self.name))
             .args_override_self(true)
             .disable_version_flag(true)

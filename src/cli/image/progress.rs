@@ -3,7 +3,7 @@
 //! Drawn by whichever thread brings news, ten times a second at most: no thread of its own.
 
 use super::human;
-use crate::cli::argument::text;
+use crate::cli::argument::{is_set, text};
 use crate::cli::print;
 use crate::error::{Error, Result};
 use clap::ArgMatches;
@@ -56,7 +56,7 @@ struct Row {
 
 impl Reporter {
     pub(in crate::cli) fn new(matches: &ArgMatches) -> Result<Reporter> {
-        let quiet = matches.get_flag("quiet");
+        let quiet = is_set(matches, "quiet");
         let style = match text(matches, "progress")?.as_deref() {
             _ if quiet => Style::Nothing,
             None | Some("auto") if std::io::stderr().is_terminal() => Style::Bars,

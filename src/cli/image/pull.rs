@@ -118,7 +118,9 @@ pub(in crate::cli) fn transfer_options(matches: &ArgMatches) -> Result<transfer:
 pub(in crate::cli) fn registry_options(matches: &ArgMatches) -> Result<Options> {
     let mut options = Options {
         credentials: credential::credentials(),
-        insecure: !matches.get_one("tls-verify").copied().unwrap_or(true),
+        insecure: matches
+            .try_get_one("tls-verify")
+            .is_ok_and(|verify| verify == Some(&false)),
         ..Options::default()
     };
     if let Some(file) = path(matches, "authfile") {

@@ -6,6 +6,7 @@ use crate::cli::image::pull::{registry_arguments, transfer_arguments};
 use crate::cli::image::unpacking::unpack_arguments;
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 
 /// Those of `run` alone.
 pub fn run_arguments() -> [Arg; 3] {
@@ -19,24 +20,173 @@ pub fn run_arguments() -> [Arg; 3] {
     ]
 }
 
-/// Those of both.
+/// Options that belong together, and what they are called: a command line that has none of them need not build them,
+/// which would cost as much as all else that it does before the container is made.
+struct Group {
+    names: &'static [&'static str],
+    shorts: &'static str,
+    add: fn(Command) -> Command,
+}
+
+const GROUPS: &[Group] = &[
+    Group {
+        names: &[
+            "env",
+            "env-file",
+            "workdir",
+            "user",
+            "group-add",
+            "entrypoint",
+            "interactive",
+            "tty",
+            "init",
+            "hostname",
+            "annotation",
+        ],
+        shorts: "ewuit",
+        add: |command| command.args(process()),
+    },
+    Group {
+        names: &[
+            "volume",
+            "mount",
+            "tmpfs",
+            "read-only",
+            "device",
+            "shm-size",
+        ],
+        shorts: "v",
+        add: |command| command.args(files()),
+    },
+    Group {
+        names: &[
+            "memory",
+            "memory-swap",
+            "cpus",
+            "cpu-shares",
+            "cpuset-cpus",
+            "cpuset-mems",
+            "pids-limit",
+            "ulimit",
+            "sysctl",
+        ],
+        shorts: "m",
+        add: |command| command.args(limits()),
+    },
+    Group {
+        names: &[
+            "network",
+            "net",
+            "uidmap",
+            "gidmap",
+            "cap-add",
+            "cap-drop",
+            "security-opt",
+        ],
+        shorts: "",
+        add: |command| command.args(security()),
+    },
+    Group {
+        names: &[
+            "console-socket",
+            "pidfd-socket",
+            "pid-file",
+            "no-pivot",
+            "no-new-keyring",
+            "no-subreaper",
+            "preserve-fds",
+            "trace-start",
+        ],
+        shorts: "",
+        add: |command| command.args(start_arguments()),
+    },
+    Group {
+        names: &["creds", "authfile", "mirror", "tls-verify"],
+        shorts: "",
+        add: registry_arguments,
+    },
+    Group {
+        names: &["platform", "jobs", "max-layer-size", "progress", "quiet"],
+        shorts: "q",
+        add: transfer_arguments,
+    },
+    Group {
+        names: &[
+            "snapshotter",
+            "max-ratio",
+            "max-files",
+            "max-depth",
+            "max-xattr-size",
+            "max-header-size",
+        ],
+        shorts: "",
+        add: unpack_arguments,
+    },
+];
+
+/// What every command line is built with: the names of [`what`], [`run_arguments`] and their like.
+const ALWAYS: &[&str] = &[
+    "image", "rootfs", "name", "store", "pull", "detach", "keep", "rm",
+];
+const ALWAYS_SHORT: &str = "d";
+
+/// All options of both.
 pub fn shared(command: Command) -> Command {
-    let command = command
-        .args(what())
-        .args(process())
-        .args(files())
-        .args(limits())
-        .args(security())
-        .args(start_arguments())
-        .arg(
-            Arg::new("command")
-                .value_name("COMMAND")
-                .help("the program and its arguments, instead of the image's")
-                .value_parser(clap::value_parser!(OsString))
-                .num_args(0..)
-                .action(ArgAction::Append),
-        );
-    unpack_arguments(transfer_arguments(registry_arguments(command)))
+    GROUPS
+        .iter()
+        .fold(always(command), |command, group| (group.add)(command))
+}
+
+/// Only those that these words can mean; nothing when one of them means none that we know: an error and a page of help
+/// speak of all.
+pub fn shared_for(command: fn() -> Command, words: &[OsString]) -> Option<Command> {
+    let mut needed = [false; GROUPS.len()];
+    for word in words.iter().take_while(|word| *word != "--") {
+        let bytes = word.as_bytes();
+        let name = bytes
+            .iter()
+            .position(|byte| *byte != b'-')
+            .map(|at| &bytes[at..]);
+        if !bytes.starts_with(b"-") {
+            continue;
+        }
+        let name = name?.split(|byte| *byte == b'=').next()?;
+        let is_short = !bytes.starts_with(b"--");
+        if ALWAYS.iter().any(|known| known.as_bytes() == name) {
+            continue;
+        }
+        let long = |group: &Group| group.names.iter().any(|known| known.as_bytes() == name);
+        if let Some(at) = GROUPS.iter().position(long) {
+            needed[at] = true;
+            continue;
+        }
+        for letter in name.iter().filter(|_| is_short) {
+            let has = |group: &Group| group.shorts.as_bytes().contains(letter);
+            match GROUPS.iter().position(has) {
+                Some(at) => needed[at] = true,
+                None if ALWAYS_SHORT.as_bytes().contains(letter) => {}
+                None => return None,
+            }
+        }
+        if !is_short {
+            return None;
+        }
+    }
+    let groups = GROUPS.iter().zip(needed).filter(|(_, needed)| *needed);
+    Some(groups.fold(always(command()), |command, (group, _)| {
+        (group.add)(command)
+    }))
+}
+
+fn always(command: Command) -> Command {
+    command.args(what()).arg(
+        Arg::new("command")
+            .value_name("COMMAND")
+            .help("the program and its arguments, instead of the image's")
+            .value_parser(clap::value_parser!(OsString))
+            .num_args(0..)
+            .action(ArgAction::Append),
+    )
 }
 
 fn what() -> Vec<Arg> {
@@ -147,4 +297,58 @@ fn security() -> Vec<Arg> {
             "no-new-privileges, seccomp=FILE|unconfined, apparmor=NAME, unmask=PATH",
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_group_knows_its_names() {
+        for group in GROUPS {
+            let command = (group.add)(Command::new("x"));
+            let mut names: Vec<String> = Vec::new();
+            let mut shorts = String::new();
+            for argument in command.get_arguments() {
+                names.extend(argument.get_long().map(str::to_owned));
+                names.extend(
+                    argument
+                        .get_all_aliases()
+                        .into_iter()
+                        .flatten()
+                        .map(str::to_owned),
+                );
+                shorts.extend(argument.get_short());
+            }
+            assert_eq!(names, group.names);
+            assert_eq!(shorts, group.shorts);
+        }
+        let command = always(Command::new("x")).args(run_arguments());
+        let names = command.get_arguments().filter_map(Arg::get_long);
+        assert_eq!(names.collect::<Vec<_>>(), ALWAYS);
+    }
+
+    #[test]
+    fn words_choose_what_is_built() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let built = |text: &str| {
+            let command = shared_for(|| Command::new("run").args(run_arguments()), &words(text))?;
+            Some(command.get_arguments().count())
+        };
+        let all = shared(Command::new("run").args(run_arguments()))
+            .get_arguments()
+            .count();
+        let few = built("--image x --name y -d -- ls --colour").unwrap_or(all);
+        assert!(few < 12, "{few}");
+        assert!(built("--image x -itq -e A=B --net=host").is_some_and(|some| some < all));
+        for unknown in [
+            "--image x --help",
+            "--image x -h",
+            "--image x -eA=B",
+            "--image x --colour",
+            "--image x -",
+        ] {
+            assert_eq!(built(unknown), None, "{unknown}");
+        }
+    }
 }

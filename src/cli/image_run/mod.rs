@@ -6,7 +6,7 @@ mod arguments;
 mod wishes;
 
 use super::ExitCode;
-use super::argument::text;
+use super::argument::{is_set, text};
 use super::image::progress::Reporter;
 use super::image::pull::{registry_options, transfer_options};
 use super::image::store_root;
@@ -23,16 +23,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub fn run_command() -> Command {
-    let command = Command::new("run")
-        .about("make a container of an image, start it, wait for its process and delete it")
-        .args(arguments::run_arguments());
-    arguments::shared(command)
+    arguments::shared(bare_run())
 }
 
 pub fn create_command() -> Command {
-    let command =
-        Command::new("create").about("make a container of an image whose process waits for start");
-    arguments::shared(command)
+    arguments::shared(bare_create())
+}
+
+/// [`run_command`] with the options that these words can mean.
+pub fn run_command_for(words: &[OsString]) -> Option<Command> {
+    arguments::shared_for(bare_run, words)
+}
+
+/// [`create_command`] with the options that these words can mean.
+pub fn create_command_for(words: &[OsString]) -> Option<Command> {
+    arguments::shared_for(bare_create, words)
+}
+
+fn bare_run() -> Command {
+    Command::new("run")
+        .about("make a container of an image, start it, wait for its process and delete it")
+        .args(arguments::run_arguments())
+}
+
+fn bare_create() -> Command {
+    Command::new("create").about("make a container of an image whose process waits for start")
 }
 
 /// Whether a command line of `run` or `create` speaks of an image or a directory and not of a bundle.
@@ -93,12 +108,12 @@ fn options(matches: &ArgMatches, remove: bool) -> Result<CreateOptions> {
     }
     let mut run = wishes::run_options(matches, &id)?;
     let home = Home::open(&store)?;
-    if matches.get_flag("init") {
+    if is_set(matches, "init") {
         let program = home.init_program()?;
         run.init = Some(program.to_string_lossy().into_owned());
     }
     let base = base(matches, &home)?;
-    if !matches.get_flag("interactive") && !run.terminal {
+    if !is_set(matches, "interactive") && !run.terminal {
         container::image::silence_standard_input()?;
     }
     let image = ImageOptions {

@@ -1,7 +1,7 @@
 //! From the words of the command line to [`RunOptions`]. What a word means is `oci::bundle::notation`'s to say; what the
 //! host must be asked (a device's numbers, a variable's value) is asked here.
 
-use crate::cli::argument::{number, text, texts};
+use crate::cli::argument::{is_set, number, text, texts};
 use crate::container::Id;
 use crate::container::image::own_maps;
 use crate::error::{Context, Error, Result};
@@ -34,12 +34,12 @@ pub fn run_options(matches: &ArgMatches, id: &Id) -> Result<RunOptions> {
             .iter()
             .map(|text| device(text))
             .collect::<Result<_>>()?,
-        read_only: matches.get_flag("read-only"),
+        read_only: is_set(matches, "read-only"),
         cap_add: texts(matches, "cap-add")?,
         cap_drop: texts(matches, "cap-drop")?,
         limits: limits(matches)?,
         network,
-        terminal: matches.get_flag("tty"),
+        terminal: is_set(matches, "tty"),
         rlimits: texts(matches, "ulimit")?
             .iter()
             .map(|text| notation::ulimit(text).map_err(Error::from))
@@ -70,7 +70,7 @@ fn command(matches: &ArgMatches) -> Result<Vec<String>> {
 
 /// An empty one is a wish too: no entrypoint.
 fn entrypoint(matches: &ArgMatches) -> Result<Option<Vec<String>>> {
-    match matches.get_one::<OsString>("entrypoint") {
+    match matches.try_get_one::<OsString>("entrypoint").ok().flatten() {
         None => Ok(None),
         Some(word) if word.is_empty() => Ok(Some(Vec::new())),
         Some(_) => Ok(text(matches, "entrypoint")?.map(|program| vec![program])),

@@ -16,6 +16,8 @@ use std::path::Path;
 
 /// Beside an image: the loop device that showed it last.
 const HINT: &str = "loop";
+/// `loop`: through a loop device even where a file would do. Containers share it, and with it what is cached.
+const HOW: &str = "CRUN_LITE_EROFS";
 const OTHER_BACK_END: &str = "unpack with --snapshotter overlay (CRUN_LITE_SNAPSHOTTER)";
 
 /// Mounts an image read-only.
@@ -26,11 +28,13 @@ pub fn mount_erofs(path: &Path) -> Result<OwnedFd, Box<dyn std::error::Error + S
 fn mount(path: &Path) -> Result<OwnedFd> {
     let file =
         File::open(path).map_err(|error| Error::io(format!("open {}", path.display()), &error))?;
-    let source = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
-    match make_mount(&source) {
-        // KERNEL(6.12): before, or on a file system that can't serve pages (tmpfs), it wants a block device.
-        Err((_, Errno::ENOTBLK)) => {}
-        made => return made.map_err(explain),
+    if std::env::var_os(HOW).is_none_or(|how| how != "loop") {
+        let source = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        match make_mount(&source.unwrap_or_default()) {
+            // KERNEL(6.12): before, or on a file system that can't serve pages (tmpfs), it wants a block device.
+            Err((_, Errno::ENOTBLK)) => {}
+            made => return made.map_err(explain),
+        }
     }
     let device = loop_device(path, &file)?;
     let source = CString::new(format!("/dev/loop{}", device.number)).unwrap_or_default();
