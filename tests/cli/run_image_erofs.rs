@@ -65,7 +65,12 @@ fn shows_the_same_tree(t: &Sandbox) {
     let changed = "echo 2 > /srv/kept; rm /srv/opaque/above; mkdir /srv/new; ls /srv /srv/opaque; cat /srv/kept";
     let overlay = with(t, "overlay", &image, changed).output().text();
     assert_eq!(with(t, "erofs", &image, changed).output().text(), overlay);
-    let devices = with(t, "erofs", &image, "cat /sys/block/loop*/loop/backing_file; true");
+    let devices = with(
+        t,
+        "erofs",
+        &image,
+        "cat /sys/block/loop*/loop/backing_file; true",
+    );
     let devices = devices.env("CRUN_LITE_EROFS", "loop").output().text();
     let store = t.path.join("store-erofs").display().to_string();
     assert_eq!(devices.matches(&store).count(), 3, "{devices}");
