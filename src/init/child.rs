@@ -48,13 +48,15 @@ pub struct Child<'c, 'p> {
     pub directory_pending: bool,
 }
 
-/// Runs all steps. Never returns: the last step is `execve`.
-pub fn run(prepared: &mut Prepared<'_>, runtime: RawFd) -> ! {
+/// Runs all steps, unless the namespaces that only the child could join were `joined` in vain. Never returns: the last
+/// step is `execve`.
+pub fn run(prepared: &mut Prepared<'_>, runtime: RawFd, joined: sys::Result<()>) -> ! {
     sys::allocator::forbid_allocation();
     prepared.marks.note_begin();
     let steps = &prepared.plan.steps;
     let mut child = Child::new(prepared, ChildEnd(runtime));
-    let failure = match child.begin() {
+    let joined = joined.during(Operation::JoinNamespace);
+    let failure = match joined.and_then(|()| child.begin()) {
         Ok(()) => child.run_steps(steps),
         Err(failure) => failure,
     };

@@ -80,7 +80,7 @@ fn direct(
         flags,
         into_cgroup: placement.into_cgroup,
     };
-    match fork_then(how, || child::run(prepared, theirs)) {
+    match fork_then(how, || child::run(prepared, theirs, Ok(()))) {
         Ok(Fork::Parent { pid, pidfd }) => Ok((pid, pidfd)),
         Ok(Fork::Child) => Err(Error::new("clone3: returned twice")),
         Err(errno) => Err(explain(flags, errno)),
@@ -231,7 +231,14 @@ fn place_and_fork(
     if enters && let Err(errno) = open::write_all(detour.cgroup_procs, b"0") {
         return [CGROUP_FAILED, errno as i32, 0];
     }
-    if let Err((errno, index)) = join_all(&placement.join) {
+    let cgroup_namespace = libc::CLONE_NEWCGROUP as u64;
+    let into_cgroup = placement.into_cgroup.filter(|_| !enters);
+    let later = if into_cgroup.is_some() {
+        cgroup_namespace
+    } else {
+        0
+    };
+    if let Err((errno, index)) = join_all(&placement.join, !later) {
         return [JOIN_FAILED, errno as i32, index as i32];
     }
     let mut flags = prepared.plan.new_namespaces;
@@ -254,27 +261,36 @@ fn place_and_fork(
     }
     let how = ForkFlags {
         flags: flags | libc::CLONE_PARENT as u64,
-        into_cgroup: placement.into_cgroup.filter(|_| !enters),
+        into_cgroup,
     };
-    match fork_then(how, || child::run(prepared, theirs)) {
+    let child = || {
+        // KERNEL: with `nsdelegate`, systemd's choice, nobody in a cgroup namespace may come into a cgroup from outside.
+        let joined = join_all(&placement.join, later).map_err(|(errno, _)| errno);
+        child::run(prepared, theirs, joined)
+    };
+    match fork_then(how, child) {
         Ok(Fork::Parent { pid, pidfd }) => [MADE, pid, pidfd],
         Ok(Fork::Child) => [CLONE_FAILED, Errno::EINVAL as i32, 0],
         Err(errno) => [CLONE_FAILED, errno as i32, 0],
     }
 }
 
-/// Joins in the given order. One that is refused may belong to the user namespace and is tried again after it.
-fn join_all(joins: &[Join]) -> std::result::Result<(), (Errno, usize)> {
+/// Joins in the given order those namespaces that `wanted` has. One that is refused may belong to the user namespace and
+/// is tried again after it.
+fn join_all(joins: &[Join], wanted: u64) -> std::result::Result<(), (Errno, usize)> {
     let mut refused = [false; 16];
     for (index, join) in joins.iter().enumerate() {
-        match setns(join.fd.as_raw_fd(), join.flags) {
+        if join.flags & wanted == 0 {
+            continue;
+        }
+        match setns(join.fd.as_raw_fd(), join.flags & wanted) {
             Err(Errno::EPERM) if index < refused.len() => refused[index] = true,
             other => other.map_err(|errno| (errno, index))?,
         }
     }
     for (index, join) in joins.iter().enumerate() {
         if index < refused.len() && refused[index] {
-            setns(join.fd.as_raw_fd(), join.flags).map_err(|errno| (errno, index))?;
+            setns(join.fd.as_raw_fd(), join.flags & wanted).map_err(|errno| (errno, index))?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! An ordinary user: with and without subordinate ids, with and without a part of the cgroup tree of its own.
 
-use crate::support::{Bundle, Output, Sandbox, cases, json, sandbox};
+use crate::support::{Bundle, ImageMaker, Output, Sandbox, cases, json, sandbox};
 use crate::user::{self, ID, NAME};
 
 cases![
@@ -14,6 +14,8 @@ cases![
     a_delegated_cgroup_limits,
     exec_kill_and_delete,
     without_a_manager_is_a_clear_error,
+    runs_an_image,
+    limits_an_image_where_delegated,
 ];
 
 /// The runtime as the user, in a service of root's: nothing of the cgroup tree is the user's.
@@ -34,6 +36,8 @@ fn plain(t: &Sandbox, words: &[&str]) -> Output {
     ];
     t.program(&[&start, words].concat())
         .env("XDG_RUNTIME_DIR", format!("/run/user/{ID}"))
+        .env("HOME", format!("/home/{NAME}"))
+        .env("CRUN_LITE_STORE", store(t))
         .output()
 }
 
@@ -200,4 +204,49 @@ fn without_a_manager_is_a_clear_error(t: &Sandbox) {
     t.program(&words)
         .output()
         .refused_with(&["reach the user's systemd", "/nowhere"]);
+}
+
+/// An image of two layers, the second of which deletes a file of the first: whiteouts that a user can make.
+fn image(t: &Sandbox) -> String {
+    let image = ImageMaker::busybox(t)
+        .layer(|dir| std::fs::write(dir.join("gone"), "1").expect("write"))
+        .layer(|dir| {
+            std::fs::write(dir.join(".wh.gone"), "").expect("write");
+            std::fs::write(dir.join("kept"), "2").expect("write");
+        })
+        .write();
+    user::give(t);
+    image
+}
+
+/// Layers and changes are the user's own, stacked by overlayfs with `userxattr`.
+fn runs_an_image(t: &Sandbox) {
+    let image = image(t);
+    let script = "ls /gone /kept 2>/dev/null; echo 3 >>/kept; cat /kept; grep -c ' / overlay .*userxattr' /proc/mounts; id -u";
+    for _ in 0..2 {
+        let id = t.new_id();
+        let words = image_words(&image, &id, &["sh", "-c", script]);
+        // The second run begins anew.
+        assert_eq!(plain(t, &words).text(), "/kept\n23\n1\n0");
+    }
+}
+
+fn image_words<'a>(image: &'a str, id: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+    let head = ["run", "-q", "--image", image, "--name", id];
+    [&head, rest].concat()
+}
+
+fn limits_an_image_where_delegated(t: &Sandbox) {
+    let (image, id) = (image(t), t.new_id());
+    let script = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max";
+    let limits = ["--memory", "64m", "--pids-limit", "33", "sh", "-c", script];
+    let words = image_words(&image, &id, &limits);
+    plain(t, &words).refused_with(&["cgroup", "delegated"]);
+    let store = format!("--setenv=CRUN_LITE_STORE={}", store(t));
+    let own = [&["--systemd-cgroup"], &words[..]].concat();
+    assert_eq!(managed(t, &[&store], &own).text(), "67108864\n33");
+}
+
+fn store(t: &Sandbox) -> String {
+    t.path.join("store").to_string_lossy().into_owned()
 }

@@ -1,7 +1,9 @@
 //! The systemd driver as root: where a scope is, what systemd thinks of it, and what outlives systemd's own writing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
+use crate::scoped::{DRIVER, Scoped, scoped};
 use crate::support::{Bundle, Sandbox, Value, cases, host, json, sandbox};
 
 cases![
@@ -17,80 +19,13 @@ cases![
     devices_survive_a_reload,
     systemctl_stops_a_container,
     exec_pause_and_kill,
+    exec_into_a_cgroup_namespace,
     out_of_memory_is_told,
     init_is_never_moved_by_us,
     many_at_once,
     without_systemd_is_a_clear_error,
     a_failed_create_leaves_no_scope,
 ];
-
-const DRIVER: &str = "--systemd-cgroup";
-
-/// A container made with the systemd driver, running.
-struct Scoped<'t> {
-    t: &'t Sandbox,
-    id: String,
-    unit: String,
-}
-
-impl Scoped<'_> {
-    #[track_caller]
-    fn runtime(&self, words: &[&str]) -> crate::support::Output {
-        self.t.runtime(&[&[DRIVER], words].concat()).output()
-    }
-
-    #[track_caller]
-    fn shows(&self, property: &str) -> String {
-        let words = ["systemctl", "show", "--value", "-p", property, &self.unit];
-        self.t.program(&words).output().text()
-    }
-
-    #[track_caller]
-    fn pid(&self) -> i64 {
-        let state: Value =
-            serde_json::from_str(&self.runtime(&["state", &self.id]).text()).expect("JSON");
-        state["pid"].as_i64().expect("a pid")
-    }
-
-    fn directory(&self) -> PathBuf {
-        let text = sandbox::read(format!("/proc/{}/cgroup", self.pid()));
-        Path::new("/sys/fs/cgroup").join(text.trim().trim_start_matches("0::/"))
-    }
-
-    #[track_caller]
-    fn value(&self, file: &str) -> String {
-        sandbox::read(self.directory().join(file))
-            .trim_end()
-            .to_owned()
-    }
-
-    #[track_caller]
-    fn sh(&self, script: &str) -> crate::support::Output {
-        self.runtime(&["exec", &self.id, "/bin/sh", "-c", script])
-    }
-
-    fn reload(&self) {
-        self.t
-            .program(&["systemctl", "daemon-reload"])
-            .output()
-            .ok();
-    }
-}
-
-fn scoped<'t>(t: &'t Sandbox, bundle: Bundle) -> Scoped<'t> {
-    let id = t.new_id();
-    let bundle = bundle.idle().set(
-        "/linux/cgroupsPath",
-        json!(format!("system.slice:clt:{id}")),
-    );
-    bundle.write();
-    let path = bundle.path.to_string_lossy().into_owned();
-    t.runtime(&[DRIVER, "run", "-d", "--bundle", &path, &id])
-        .output()
-        .silent();
-    let unit = format!("clt-{id}.scope");
-    Scoped { t, id, unit }
-}
 
 fn limits(bundle: Bundle) -> Bundle {
     bundle
@@ -349,6 +284,14 @@ fn exec_pause_and_kill(t: &Sandbox) {
     assert_eq!(scope.shows("LoadState"), "not-found");
 }
 
+/// systemd mounts cgroup2 with `nsdelegate`: nobody in a cgroup namespace may come into a cgroup from outside.
+fn exec_into_a_cgroup_namespace(t: &Sandbox) {
+    let scope = scoped(t, t.bundle().namespace("cgroup"));
+    assert_eq!(scope.sh("cat /proc/self/cgroup").text(), "0::/");
+    let own = host::namespace(scope.pid(), "cgroup");
+    assert_eq!(scope.sh("readlink /proc/self/ns/cgroup").text(), own);
+}
+
 /// systemd takes the cgroup away with its last process, so what `run` says must not depend on it.
 fn out_of_memory_is_told(t: &Sandbox) {
     let bundle = t
@@ -414,24 +357,60 @@ fn init_is_never_moved_by_us(t: &Sandbox) {
     assert!(!text.contains("system_bus_socket"), "{text}");
 }
 
+/// How many scopes are asked for at the same moment; `CRUN_LITE_SCOPES` says more.
+fn many() -> usize {
+    let asked = std::env::var("CRUN_LITE_SCOPES").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(60)
+}
+
+/// All live at once while systemd is made to read its units again; none is lost, and none is left.
 fn many_at_once(t: &Sandbox) {
-    let bundle = t
-        .bundle()
-        .args(&["/bin/true"])
-        .set("/linux/cgroupsPath", json!(""));
+    let bundle = t.bundle().idle().set("/linux/cgroupsPath", json!(""));
     bundle.write();
     let path = bundle.path.to_string_lossy().into_owned();
-    let started: Vec<_> = (0..60)
-        .map(|_| {
-            let words = [DRIVER, "run", "--bundle", &path, &t.new_id()].map(str::to_owned);
-            t.runtime(&words)
-                .time_limit(std::time::Duration::from_secs(170))
-                .spawn()
-        })
-        .collect();
-    for running in started {
-        running.wait().silent();
-    }
+    let all = |verb: &[&str], ids: &[String]| {
+        let started: Vec<_> = ids
+            .iter()
+            .map(|id| {
+                let words = [&[DRIVER], verb, &[id]].concat();
+                let started = t.runtime(&words).time_limit(Duration::from_secs(400));
+                started.spawn()
+            })
+            .collect();
+        for running in started {
+            running.wait().silent();
+        }
+    };
+    let began = Instant::now();
+    let ids: Vec<String> = (0..many()).map(|_| t.new_id()).collect();
+    std::thread::scope(|scope| {
+        let reloads = scope.spawn(|| {
+            for _ in 0..3 {
+                let reload = t.program(&["systemctl", "daemon-reload"]);
+                reload.time_limit(Duration::from_secs(300)).output().ok();
+            }
+        });
+        all(&["run", "-d", "--bundle", &path], &ids);
+        reloads.join().expect("systemd reads its units again");
+    });
+    let units = || {
+        let pattern = format!("crun-lite-{}*.scope", t.tag);
+        let words = [
+            "systemctl",
+            "list-units",
+            "--all",
+            "--no-legend",
+            "--plain",
+            &pattern,
+        ];
+        t.program(&words).output().text()
+    };
+    let listed = units();
+    let active = listed.lines().filter(|line| line.contains(" running "));
+    assert_eq!(active.count(), many(), "{listed}");
+    all(&["delete", "--force"], &ids);
+    assert_eq!(units(), "");
+    println!("{} scopes came and went in {:?}", many(), began.elapsed());
 }
 
 fn without_systemd_is_a_clear_error(t: &Sandbox) {

@@ -3,14 +3,15 @@
 //! Nothing of ours is in it: the programs under test come on a disk of their own.
 
 use std::collections::hash_map::DefaultHasher;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::hash::{Hash, Hasher};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What the guest has beside Debian's essential packages.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,apparmor,busybox-static,iproute2,\
-                        procps,uidmap,strace,kmod,passwd";
+                        procps,uidmap,strace,kmod,passwd,podman,slirp4netns";
 
 const SUITE: &str = "bookworm";
 const HOOK: &str = include_str!("guest/kernel-hook");
@@ -34,8 +35,9 @@ pub struct Image {
 }
 
 impl Image {
-    /// The image, made now where no run made it before.
-    pub fn get(cache: &Path) -> Image {
+    /// The image, made now where no run of any tree made it before.
+    pub fn get(fallback: &Path) -> Image {
+        let cache = shared_cache().unwrap_or_else(|| fallback.to_owned());
         let mut hasher = DefaultHasher::new();
         (PACKAGES, SUITE, HOOK, INIT, MODULES).hash(&mut hasher);
         let ready = cache.join(format!("image-{:016x}", hasher.finish()));
@@ -56,6 +58,15 @@ impl Image {
             disk: ready.join("root.ext4"),
         }
     }
+}
+
+/// A place that outlives the tree, and that is nobody else's.
+fn shared_cache() -> Option<PathBuf> {
+    let path = PathBuf::from("/var/tmp/crun-lite-vm");
+    DirBuilder::new().mode(0o700).create(&path).ok();
+    let found = fs::symlink_metadata(&path).ok()?;
+    let is_ours = found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw();
+    is_ours.then_some(path)
 }
 
 fn make(work: &Path) {
@@ -79,7 +90,7 @@ fn make(work: &Path) {
             .args(["-q", "-t", "ext4", "-d"])
             .arg(&root)
             .arg(disk)
-            .arg("1500M"),
+            .arg("1700M"),
     );
     fs::remove_dir_all(&root).expect("remove the unpacked image");
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::image::Image;
 
 /// A guest that says nothing for so long hangs. The slowest single test takes some seconds in it.
-const SILENCE: Duration = Duration::from_secs(180);
+const SILENCE: Duration = Duration::from_secs(420);
 
 /// What the guest is given.
 pub struct Machine<'a> {
@@ -82,7 +82,7 @@ impl Machine<'_> {
             "-smp",
             "2",
             "-m",
-            "1536",
+            "3072",
         ]);
         qemu.args([
             "-nodefaults",

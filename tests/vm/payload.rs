@@ -72,6 +72,7 @@ fn build(suites: &[&str]) -> Vec<(String, PathBuf)> {
             "CARGO_MANIFEST_",
             "CARGO_BIN_",
             "CARGO_CRATE_",
+            "OUT_DIR",
         ]
         .iter()
         .any(|own| text.starts_with(own))

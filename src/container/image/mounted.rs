@@ -114,7 +114,7 @@ fn mount_on(overlay: &OverlayMount, place: &Path, whose: Namespace) -> Result<()
         Error::errno(what, failure.errno()).hint("this needs root")
     };
     let tree = match stack_overlay(&op) {
-        Err(failure) if wants_numbers(failure, &op) => {
+        Err(failure) if wants_numbers(failure) => {
             if whose == Namespace::Hosts && op.mounted().next().is_some() {
                 return Err(Error::new(failed()).hint(
                     "before Linux 6.15 EROFS layers can't be shown on the host; `image unpack IMAGE DIRECTORY` copies them",

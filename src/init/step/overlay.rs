@@ -13,7 +13,7 @@ use std::os::fd::RawFd;
 /// Makes the overlay, attaches it and keeps a handle on it.
 pub fn mount_root(child: &mut Child, op: &OverlayOp) -> Result {
     match stack(op) {
-        Err(failure) if wants_numbers(failure, op) => {
+        Err(failure) if wants_numbers(failure) => {
             mount_by_numbers(op)?;
             open::enter_path(c"/").during(Operation::Enter)?;
             child.root = open_directory(&op.place).during(Operation::Resolve)?;
@@ -43,14 +43,14 @@ pub fn attach_root(child: &mut Child) -> Result {
 /// Whether [`mount_by_numbers`] may do what [`stack`] could not.
 ///
 /// KERNEL(<6.7): there is no `lowerdir+`, and before 5.2 no fsopen(2) either. KERNEL(<6.13): layers are no fds.
-/// KERNEL(<6.15): a mount that is attached nowhere is no layer.
-pub fn wants_numbers(failure: Failure, op: &OverlayOp) -> bool {
+/// KERNEL(<6.15): a mount that is attached nowhere is no layer. KERNEL(<6.5): an option that overlayfs doesn't know is
+/// only found when the instance is made; so in both cases EINVAL comes there.
+pub fn wants_numbers(failure: Failure) -> bool {
     let old =
         matches!(failure.operation, Operation::OpenFileSystem) && failure.errno() == Errno::ENOSYS;
-    let detached = op.mounted().next().is_some()
-        && matches!(failure.operation, Operation::CreateFileSystem)
+    let late = matches!(failure.operation, Operation::CreateFileSystem)
         && failure.errno() == Errno::EINVAL;
-    old || detached || failure == NO_APPENDING
+    old || late || failure == NO_APPENDING
 }
 
 const NO_APPENDING: Failure = Failure {
