@@ -6,6 +6,7 @@
 mod crowd;
 mod effort;
 mod exec;
+mod fetch;
 mod first;
 mod first_run;
 mod instructions;
@@ -28,7 +29,7 @@ pub struct Question {
     pub name: &'static str,
     pub asks: &'static str,
     pub ask: fn(&Ground, &mut Progress) -> Result<Answer, String>,
-    /// Whether docs/budget.md promises something of it.
+    /// Whether docs/budget.md promises something of it that the gate judges.
     pub has_bar: bool,
 }
 
@@ -123,6 +124,21 @@ pub const QUESTIONS: &[Question] = &[
         "where the time of a start goes, of each build of crun-lite",
         waterfall::of_starts,
     )),
+    not_in_gate(question(
+        "image-archive",
+        "an image (full: four) from an archive, with umoci, Podman, skopeo and containerd",
+        fetch::from_archive,
+    )),
+    not_in_gate(question(
+        "image-registry",
+        "the same from a registry on this machine",
+        fetch::from_registry,
+    )),
+    not_in_gate(question(
+        "image-memory",
+        "peak memory while an image is brought in",
+        fetch::memory,
+    )),
     question("binary-size", "the program's size", effort::size),
 ];
 
@@ -144,6 +160,11 @@ const fn without_bar(question: Question) -> Question {
         has_bar: false,
         ..question
     }
+}
+
+/// For what takes minutes: `--quick` and `--full` ask it.
+const fn not_in_gate(question: Question) -> Question {
+    without_bar(question)
 }
 
 /// Samples taken one after the other.
