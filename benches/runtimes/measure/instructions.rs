@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long one command is stepped through; far longer than a counter needs.
-const SECONDS: u64 = 90;
+const SECONDS: u64 = 180;
 /// Beyond that, for its start and its end.
 const GRACE: Duration = Duration::from_secs(30);
 

@@ -81,18 +81,17 @@ fn class(peer: &str) -> &'static str {
     }
 }
 
-/// The number at the right edge: the longest bar, unless it dwarfs all others.
+/// The number at the right edge: the longest bar with its interval, unless it dwarfs all others.
 fn scale(rows: &[Row]) -> f64 {
     const DWARFS: f64 = 8.0;
-    let mut tops: Vec<f64> = rows
-        .iter()
-        .filter_map(|row| row.summary.as_ref())
-        .map(|summary| summary.high.max(summary.median))
-        .collect();
-    tops.sort_by(f64::total_cmp);
-    let middle = median(&tops);
-    let fitting = tops.iter().rfind(|top| **top <= middle * DWARFS);
-    fitting.copied().unwrap_or(1.0).max(f64::MIN_POSITIVE) * 1.08
+    /// So many bars' lengths of interval are shown.
+    const LONGEST_INTERVAL: f64 = 2.0;
+    let summaries: Vec<&Summary> = rows.iter().filter_map(|row| row.summary.as_ref()).collect();
+    let medians: Vec<f64> = summaries.iter().map(|summary| summary.median).collect();
+    let most = median(&medians) * DWARFS;
+    let fitting = summaries.iter().filter(|summary| summary.median <= most);
+    let tops = fitting.map(|summary| summary.high.min(summary.median * LONGEST_INTERVAL));
+    tops.fold(f64::MIN_POSITIVE, f64::max) * 1.08
 }
 
 /// A drawing 100 wide that stretches to its cell; strokes keep their width.
