@@ -42,21 +42,17 @@ pub fn attach_root(child: &mut Child) -> Result {
 
 /// Whether [`mount_by_numbers`] may do what [`stack`] could not.
 ///
-/// KERNEL(<6.7): there is no `lowerdir+`, and before 5.2 no fsopen(2) either. KERNEL(<6.13): layers are no fds.
-/// KERNEL(<6.15): a mount that is attached nowhere is no layer. KERNEL(<6.5): an option that overlayfs doesn't know is
-/// only found when the instance is made; so in both cases EINVAL comes there.
+/// KERNEL(<6.7): there is no `lowerdir+`, which before 6.5 only the creation tells, and before 5.2 no fsopen(2) either.
+/// KERNEL(<6.13): layers are no fds. KERNEL(<6.15): a mount that is attached nowhere is no layer.
 pub fn wants_numbers(failure: Failure) -> bool {
-    let old =
-        matches!(failure.operation, Operation::OpenFileSystem) && failure.errno() == Errno::ENOSYS;
-    let late = matches!(failure.operation, Operation::CreateFileSystem)
-        && failure.errno() == Errno::EINVAL;
-    old || late || failure == NO_APPENDING
+    match failure.operation {
+        Operation::OpenFileSystem => failure.errno() == Errno::ENOSYS,
+        Operation::AddLayer | Operation::CreateFileSystem => {
+            matches!(failure.errno(), Errno::EINVAL | Errno::EOPNOTSUPP)
+        }
+        _ => false,
+    }
 }
-
-const NO_APPENDING: Failure = Failure {
-    operation: Operation::AddLayer,
-    code: Errno::EINVAL as i32,
-};
 
 /// A detached mount of all layers: one call a layer, so their number and their names are bounded by overlayfs only.
 pub fn stack(op: &OverlayOp) -> Result<RawFd> {
