@@ -86,6 +86,10 @@ impl Ground {
 
 /// What a directory takes an image takes, what a directory refuses an image refuses, and it is sound.
 fn assert_same_as_image(blob: &[u8], options: &Options, applied: &Result<Applied, LayerError>) {
+    // Elsewhere something stands in the target's way, or is put there meanwhile: an image has no such thing.
+    if !matches!(env!("CARGO_CRATE_NAME"), "formats" | "endless") {
+        return;
+    }
     let image = tempfile::NamedTempFile::new().unwrap();
     let spool = tempfile::tempfile().unwrap();
     let written = erofs::write(blob, image.reopen().unwrap(), spool, options);
