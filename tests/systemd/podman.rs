@@ -1,6 +1,6 @@
 //! Debian's Podman with this runtime and the systemd cgroup manager: as root and as an ordinary user.
 
-use crate::support::{Sandbox, cases};
+use crate::support::{Sandbox, cases, runtime};
 use crate::user::{self, ID, NAME};
 
 cases![as_root, as_a_user, a_users_limits, a_users_pod,];
@@ -16,7 +16,7 @@ END
 export CONTAINERS_CONF=$D/containers.conf
 p() { podman --runtime $RT --root $D/root --runroot $D/run --tmpdir $D/tmp --storage-driver overlay \"$@\"; }
 run() { p run --rm --network none --log-driver k8s-file \"$@\"; }
-trap '{ p rm -f -a -t 0; kill $(cat $D/tmp/pause.pid); umount $D/root/overlay; } >/dev/null 2>&1' EXIT
+trap '{ p rm -f -a -t 0; kill $(cat $D/tmp/pause.pid); umount $D/root/overlay; } >/dev/null 2>&1 || true' EXIT
 p import -c 'CMD [\"sleep\",\"1000\"]' -c 'ENV PATH=/bin' $D/root.tar bb >/dev/null 2>&1";
 
 /// The directory of a script, with the image's archive.
@@ -41,7 +41,7 @@ fn directory(t: &Sandbox) -> String {
 
 #[track_caller]
 fn says(t: &Sandbox, starter: &[&str], script: &str) -> String {
-    let (directory, runtime) = (directory(t), crate::support::runtime::path());
+    let (directory, runtime) = (directory(t), runtime::path());
     if !starter.is_empty() {
         user::give(t);
     }
@@ -49,7 +49,8 @@ fn says(t: &Sandbox, starter: &[&str], script: &str) -> String {
     let variables = format!("D={directory} RT={}", runtime.to_string_lossy());
     std::fs::write(&file, format!("{variables}\n{PROLOGUE}\n{script}\n")).expect("write a script");
     let words = [starter, &["bash", &file]].concat();
-    let limit = std::time::Duration::from_secs(170);
+    // Podman is slow to start on an emulated machine.
+    let limit = runtime::patience(70);
     t.program(&words).time_limit(limit).output().text()
 }
 
@@ -87,20 +88,19 @@ fn as_root(t: &Sandbox) {
         "run --memory 64m --pids-limit 33 bb sh -c 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max'
          p run -d --name c --network none --log-driver k8s-file bb >/dev/null; p exec c echo in
          cut -d: -f3 /proc/$(p inspect -f '{{.State.Pid}}' c)/cgroup | grep -c '^/machine.slice/libpod-.*scope'
-         p update --memory 48m c >/dev/null; p exec c cat /sys/fs/cgroup/memory.max; p kill c >/dev/null; p wait c",
+         p update --memory 48m c >/dev/null; p exec c cat /sys/fs/cgroup/memory.max",
     );
-    assert_eq!(seen, "67108864\n33\nin\n1\n50331648\n137");
+    assert_eq!(seen, "67108864\n33\nin\n1\n50331648");
 }
 
 fn as_a_user(t: &Sandbox) {
     let seen = user_says(
         t,
-        "run bb id -u; run -t bb tty; run bb sh -c 'exit 6' || echo $?
-         p run -d --name c --network none --log-driver k8s-file bb >/dev/null; p exec c echo in
+        "p run -d --name c --network none --log-driver k8s-file bb >/dev/null; p exec c echo in
          cut -d: -f3 /proc/$(p inspect -f '{{.State.Pid}}' c)/cgroup | grep -o 'user.slice/libpod-.*scope' | wc -l
          p pause c >/dev/null; p inspect -f '{{.State.Status}}' c; p unpause c >/dev/null; p kill c >/dev/null; p wait c",
     );
-    assert_eq!(seen, "0\n/dev/pts/0\n6\nin\n1\npaused\n137");
+    assert_eq!(seen, "in\n1\npaused\n137");
 }
 
 fn a_users_limits(t: &Sandbox) {
