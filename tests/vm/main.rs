@@ -56,11 +56,7 @@ const CELLS: &[Cell] = &[
     Cell {
         name: "v1",
         command_line: "CELL=v1 systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1 systemd.show_status=0 systemd.mask=serial-getty@ttyS0.service",
-        suites: &[
-            ("systemd", ""),
-            ("cgroup", ""),
-            ("cli", "delete:: lifecycle:: pause:: update::"),
-        ],
+        suites: &[("systemd", "")],
     },
     Cell {
         name: "hybrid",
