@@ -18,6 +18,8 @@ const OPEN_DIRECTORIES: usize = 32;
 pub(super) struct Directory {
     pub(super) fd: Rc<OwnedFd>,
     pub(super) inode: u64,
+    /// Whose group new files may get: it depends on the directory's mode and on how the file system is mounted.
+    pub(super) gid: u32,
     /// Children inherit access lists that they must lose again.
     pub(super) default_acl: bool,
     mtime: Timespec,
@@ -66,6 +68,7 @@ impl Directories {
                 self.open.push(Directory {
                     fd,
                     inode: stat.st_ino,
+                    gid: stat.st_gid,
                     default_acl,
                     mtime,
                     names: Vec::new(),
@@ -73,6 +76,7 @@ impl Directories {
                 self.open.len() - 1
             }
         };
+        self.open[at].gid = stat.st_gid;
         self.open[..=at].rotate_right(1);
         Ok(())
     }

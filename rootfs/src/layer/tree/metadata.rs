@@ -61,9 +61,60 @@ pub(super) struct Metadata {
     pub(super) owners: bool,
     /// Attributes left out: forbidden ones, and those the file system doesn't take.
     pub(super) xattrs_skipped: u64,
+    /// What new files get by themselves; nothing where nobody says.
+    birth: Option<Birth>,
+}
+
+/// Owner and mode of what this process makes.
+struct Birth {
+    uid: u32,
+    gid: u32,
+    umask: u32,
+}
+
+impl Birth {
+    /// From `/proc/self/status`: the ids of file access, and the mask. KERNEL(4.7): before, it doesn't tell the mask.
+    fn parse(status: &str) -> Option<Birth> {
+        let of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        let access = |name: &str| of(name)?.split_whitespace().nth(3)?.parse().ok();
+        Some(Birth {
+            uid: access("Uid:")?,
+            gid: access("Gid:")?,
+            umask: u32::from_str_radix(of("Umask:")?.trim(), 8).ok()?,
+        })
+    }
 }
 
 impl Metadata {
+    pub(super) fn new(owners: bool) -> Self {
+        let status = std::fs::read_to_string("/proc/self/status");
+        Self {
+            owners,
+            xattrs_skipped: 0,
+            birth: status.ok().and_then(|status| Birth::parse(&status)),
+        }
+    }
+
+    /// Whether a file that is made with the entry's mode has that mode and its owner at once, in a directory of this
+    /// group: a new file has the directory's where that is set-group-ID, or the mount says so.
+    pub(super) fn is_born(&self, entry: &Entry, parent_gid: u32) -> bool {
+        self.birth.as_ref().is_some_and(|birth| {
+            let owner_is_right = !self.owners
+                || (entry.uid == birth.uid && entry.gid == birth.gid && parent_gid == birth.gid);
+            owner_is_right && entry.mode & !0o777 == 0 && entry.mode & birth.umask == 0
+        })
+    }
+
+    /// The attributes alone.
+    pub(super) fn apply_xattrs(&mut self, fd: BorrowedFd<'_>, entry: &Entry) -> Result<(), Fault> {
+        for (name, value) in &entry.xattrs {
+            self.set_xattr(entry, name, |name| {
+                fsetxattr(fd, name, value, XattrFlags::empty())
+            })?;
+        }
+        Ok(())
+    }
+
     /// Owner, mode and attributes of an open file or directory, in the order that keeps setuid and capabilities.
     pub(super) fn apply(&mut self, fd: BorrowedFd<'_>, entry: &Entry) -> Result<(), Fault> {
         if self.owners {
@@ -71,12 +122,7 @@ impl Metadata {
             fchown(fd, Some(uid), Some(gid)).map_err(Fault::system("chown", &entry.path))?;
         }
         fchmod(fd, Mode::from_raw_mode(entry.mode)).map_err(Fault::system("chmod", &entry.path))?;
-        for (name, value) in &entry.xattrs {
-            self.set_xattr(entry, name, |name| {
-                fsetxattr(fd, name, value, XattrFlags::empty())
-            })?;
-        }
-        Ok(())
+        self.apply_xattrs(fd, entry)
     }
 
     /// The same for what can't be opened: a link, a device or a FIFO just made as `name` in `parent`.
@@ -271,4 +317,17 @@ fn xattr(fd: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
     let mut value = Vec::with_capacity(XATTR_BYTES);
     fgetxattr(fd, name, rustix::buffer::spare_capacity(&mut value))?;
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_new_files_get_is_read_from_the_process_itself() {
+        let status = "Name:\tx\nUmask:\t0027\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n";
+        let birth = Birth::parse(status).map(|birth| (birth.uid, birth.gid, birth.umask));
+        assert_eq!(birth, Some((4, 8, 0o027)));
+        assert!(Birth::parse("Uid:\t1\t2\t3\t4\n").is_none());
+    }
 }

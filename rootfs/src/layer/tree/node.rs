@@ -22,10 +22,15 @@ const PRIVATE: Mode = Mode::RWXU;
 /// What a directory without an entry gets.
 const IMPLICIT_MODE: u32 = 0o755;
 
-/// A new, empty file that nothing stood in the way of.
-pub(super) fn create_file(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+/// A new, empty file that nothing stood in the way of; private unless its mode is known to be right.
+pub(super) fn create_file(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    mode: Option<u32>,
+) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(parent, name, flags, Mode::RUSR | Mode::WUSR)
+    let mode = mode.map_or(Mode::RUSR | Mode::WUSR, Mode::from_raw_mode);
+    openat(parent, name, flags, mode)
 }
 
 /// Writes the current body of `archive` to `file`, holes left out.
