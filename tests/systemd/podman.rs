@@ -14,9 +14,9 @@ infra_image=\"localhost/bb\"
 runtime_supports_json=[\"crun-lite\"]
 END
 export CONTAINERS_CONF=$D/containers.conf
-p() { podman --runtime $RT --root $D/root --runroot $D/run --tmpdir $D/tmp --storage-driver overlay \"$@\"; }
+p() { podman --runtime $RT --root $D/root --runroot $D/run --tmpdir $D/tmp --storage-driver $DRIVER \"$@\"; }
 run() { p run --rm --network none --log-driver k8s-file \"$@\"; }
-trap '{ p rm -f -a -t 0; kill $(cat $D/tmp/pause.pid); umount $D/root/overlay; } >/dev/null 2>&1 || true' EXIT
+trap '{ p rm -f -a -t 0; kill $(cat $D/tmp/pause.pid); } >/dev/null 2>&1 || true' EXIT
 p import -c 'CMD [\"sleep\",\"1000\"]' -c 'ENV PATH=/bin' $D/root.tar bb >/dev/null 2>&1";
 
 /// The directory of a script, with the image's archive.
@@ -46,7 +46,12 @@ fn says(t: &Sandbox, starter: &[&str], script: &str) -> String {
         user::give(t);
     }
     let file = format!("{directory}/script");
-    let variables = format!("D={directory} RT={}", runtime.to_string_lossy());
+    // As root, overlay's store is a mount that Podman leaves behind.
+    let driver = if starter.is_empty() { "vfs" } else { "overlay" };
+    let variables = format!(
+        "D={directory} DRIVER={driver} RT={}",
+        runtime.to_string_lossy()
+    );
     std::fs::write(&file, format!("{variables}\n{PROLOGUE}\n{script}\n")).expect("write a script");
     let words = [starter, &["bash", &file]].concat();
     // Podman is slow to start on an emulated machine.
