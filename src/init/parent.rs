@@ -379,6 +379,9 @@ fn hint(step: &Step, failure: Failure) -> Option<&'static str> {
         (Step::Mount(op), _, Errno::EPERM) if op.destination.as_c_str() == c"/proc" => Some(
             "the pid namespace is shared with the host; add a \"pid\" namespace or bind-mount /proc",
         ),
+        (Step::TreePropagation { .. }, _, Errno::EINVAL) => {
+            Some("/ is no mount point, as in a chroot; bind-mount that directory onto itself first")
+        }
         (Step::Mount(_), Operation::OpenSource, Errno::ENOENT) => {
             Some("the source does not exist on the host")
         }

@@ -19,6 +19,7 @@ cases![
     layers_keep_their_owners_for_whoever_has_ranges,
     a_detached_container_of_many_ids_is_left_by_others,
     what_many_ids_wrote_is_committed_and_removed,
+    ids_that_can_not_be_used_are_told_of,
 ];
 
 const OUTSIDE: u32 = 100_000;
@@ -168,6 +169,8 @@ struct Stranger<'t> {
     home: PathBuf,
     /// Files that it sees in place of the host's, with its name and its ranges of subordinate ids.
     etc: Option<PathBuf>,
+    /// How a shell that has made the files visible goes on.
+    goes_on: &'static str,
 }
 
 impl<'t> Stranger<'t> {
@@ -189,8 +192,12 @@ impl<'t> Stranger<'t> {
             fs::create_dir_all(&path).expect("mkdir");
             chown(&path, Some(Self::ID), Some(Self::ID)).expect("chown");
         }
-        let etc = None;
-        Stranger { sandbox, home, etc }
+        Stranger {
+            sandbox,
+            home,
+            etc: None,
+            goes_on: "exec \"$@\"",
+        }
     }
 
     fn with_ranges(sandbox: &'t Sandbox) -> Self {
@@ -220,9 +227,12 @@ impl<'t> Stranger<'t> {
         let program = program.to_string_lossy();
         let id = Self::ID.to_string();
         let etc = self.etc.as_ref().map(|etc| etc.to_string_lossy());
-        let bind = "for file in passwd group subuid subgid; do mount --bind \"$0/$file\" /etc/$file || exit; done; exec \"$@\"";
+        let bind = format!(
+            "for file in passwd group subuid subgid; do mount --bind \"$0/$file\" /etc/$file || exit; done; {}",
+            self.goes_on
+        );
         let own_etc: &[&str] = match &etc {
-            Some(etc) => &["unshare", "--mount", "sh", "-c", bind, etc],
+            Some(etc) => &["unshare", "--mount", "sh", "-c", &bind, etc],
             None => &[],
         };
         let head = [
@@ -387,4 +397,17 @@ fn what_many_ids_wrote_is_committed_and_removed(t: &Sandbox) {
         let path = format!("data/crun-lite/overlay/{directory}");
         assert_eq!(stranger.left(&path), 0, "{directory}");
     }
+}
+
+fn ids_that_can_not_be_used_are_told_of(t: &Sandbox) {
+    // A changed root forbids user namespaces: user_namespaces(7).
+    let stranger = Stranger {
+        goes_on: "mkdir \"$0/root\" && mount --rbind / \"$0/root\" && exec chroot \"$0/root\" \"$@\"",
+        ..Stranger::with_ranges(t)
+    };
+    stranger
+        .runs(&["run", "-q", "--rootfs", "/:O", "true"])
+        .time_limit(runtime::patience(20))
+        .output()
+        .fails_with(&["unshare a user namespace for the subordinate ids"]);
 }

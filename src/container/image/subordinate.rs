@@ -166,7 +166,10 @@ fn behind(own: u32, ranges: &[(u32, u32)]) -> Vec<IdMapping> {
 fn enter_with(maps: &Maps) -> Result<()> {
     let own = process::pid();
     let (mut go, signal) = io::pipe().context("pipe")?;
+    let copied = signal.as_raw_fd();
     let helper = in_child(|| {
+        // Its own copy of the other end would keep the pipe from ending.
+        open::close(copied);
         // EOF without a byte: nobody waits for the maps any more.
         let told = go.read(&mut [0]).context("read from a pipe")?;
         if told == 0 {
