@@ -185,7 +185,8 @@ fn child_events(child: &ChildRecord, parent: &Lane, record: &Record) -> Vec<Valu
         let until;
         (until, about) = end_of(step_end(child, record, index), child, record);
         parts.push(lane.event(step, begun, until, about.clone()));
-        if let (Some(wait), answer) = child.marks.wait(index) {
+        let (wait, answer) = child.marks.wait(index);
+        if let Some(wait) = recorded(wait, record) {
             let (answered, about) = end_of(answer, child, record);
             parts.push(lane.event("wait for the parent", wait, answered, about));
         }
@@ -207,9 +208,15 @@ fn step_end(child: &ChildRecord, record: &Record, index: usize) -> Option<u64> {
     child.marks.step_end(index).or_else(seen)
 }
 
+/// The child may go on while its marks are read: what came behind the record's end is not in it.
+fn recorded(mark: Option<u64>, record: &Record) -> Option<u64> {
+    mark.filter(|at_ns| *at_ns <= record.ended_ns())
+}
+
 /// Where there is no end: that of the child, or else of the record; and what is to be said of it.
 fn end_of(end: Option<u64>, child: &ChildRecord, record: &Record) -> (u64, Value) {
-    match (end, child.marks.failure()) {
+    let failure = recorded(child.marks.failure(), record);
+    match (recorded(end, record), failure) {
         (Some(end), _) => (end, Value::Null),
         (None, Some(failed)) => (failed, json!({ "failed": true })),
         (None, None) => (record.ended_ns(), json!({ "unfinished": true })),

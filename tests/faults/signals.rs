@@ -31,7 +31,10 @@ fn signal_in_hook(t: &Sandbox, command: &str, kind: &str, signal: Signal) {
     bundle.write();
     let id = t.new_id();
     let path = bundle.path.to_string_lossy();
-    let running = t.runtime(&[command, "--bundle", &path, &id]).spawn();
+    // Whoever runs the tests may ignore some, as nohup(1) does.
+    let heard = ["env", "--default-signal=HUP,INT,QUIT,TERM"];
+    let words = [command, "--bundle", &path, &id];
+    let running = t.runtime_through(&heard, &words).spawn();
     sandbox::wait_for("the hook to run", || directory.join("mark").exists());
     running.signal(signal);
     let output = running.wait();
