@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub const USAGE: &str = "\
 usage: cargo bench --bench runtimes -- [OPTION...]
 
-  --quick           every measure with few samples, under two minutes (the default)
+  --quick           every measure with few samples, some four minutes (the default)
   --full            more samples, 1,000 held containers, daemons and a virtual machine
   --only NAME       only the measures whose name contains NAME; may be given again
   --peer NAME       only this peer besides crun-lite and the floor; may be given again
