@@ -74,7 +74,7 @@ pub fn start_options(matches: &ArgMatches, others: CreateOptions) -> Result<Crea
         no_new_keyring: is_set(matches, "no-new-keyring"),
         no_subreaper: is_set(matches, "no-subreaper"),
         preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
-        trace_start: path(matches, "trace-start"),
+        trace_start: path(matches, crate::container::trace::OPTION),
         ..others
     })
 }

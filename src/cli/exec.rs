@@ -114,7 +114,7 @@ fn exec_options(matches: &ArgMatches) -> Result<ExecOptions> {
         preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
         detach: matches.get_flag("detach"),
         no_subreaper: matches.get_flag("no-subreaper"),
-        trace_start: path(matches, "trace-start"),
+        trace_start: path(matches, crate::container::trace::OPTION),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Debian's Podman with this runtime and the systemd cgroup manager: as root and as an ordinary user.
 
 use crate::support::{Sandbox, cases, runtime};
-use crate::user::{self, ID, NAME};
+use crate::user::{self, AS_USER, ID, IN_SERVICE, NAME};
 
 cases![as_root, as_a_user, a_users_limits, a_users_pod,];
 
@@ -65,25 +65,8 @@ fn user_says(t: &Sandbox, script: &str) -> String {
     let runtime_dir = format!("XDG_RUNTIME_DIR=/run/user/{ID}");
     let home = format!("HOME=/home/{NAME}");
     let bus = format!("DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{ID}/bus");
-    let starter = [
-        "setpriv",
-        "--reuid",
-        NAME,
-        "--regid",
-        NAME,
-        "--init-groups",
-        "env",
-        &runtime_dir,
-        &home,
-        &bus,
-        "systemd-run",
-        "--user",
-        "--pipe",
-        "--wait",
-        "--quiet",
-        "--collect",
-    ];
-    says(t, &starter, script)
+    let env = ["env", &runtime_dir, &home, &bus];
+    says(t, &[&AS_USER, &env[..], &IN_SERVICE].concat(), script)
 }
 
 fn as_root(t: &Sandbox) {

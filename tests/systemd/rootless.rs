@@ -1,7 +1,7 @@
 //! An ordinary user: with and without subordinate ids, with and without a part of the cgroup tree of its own.
 
 use crate::support::{Bundle, ImageMaker, Output, Sandbox, cases, json, sandbox};
-use crate::user::{self, ID, NAME};
+use crate::user::{self, AS_USER, ID, IN_SERVICE, NAME};
 
 cases![
     runs_with_one_id,
@@ -23,18 +23,8 @@ cases![
 fn plain(t: &Sandbox, words: &[&str]) -> Output {
     let (runtime, root) = (crate::support::runtime::path(), t.root());
     let (runtime, root) = (runtime.to_string_lossy(), root.to_string_lossy());
-    let start = [
-        "setpriv",
-        "--reuid",
-        NAME,
-        "--regid",
-        NAME,
-        "--init-groups",
-        &runtime,
-        "--root",
-        &root,
-    ];
-    t.program(&[&start, words].concat())
+    let start = [&runtime, "--root", &root];
+    t.program(&[&AS_USER[..], &start, words].concat())
         .env("XDG_RUNTIME_DIR", format!("/run/user/{ID}"))
         .env("HOME", format!("/home/{NAME}"))
         .env("CRUN_LITE_STORE", store(t))
@@ -47,26 +37,9 @@ fn managed(t: &Sandbox, service: &[&str], words: &[&str]) -> Output {
     let (runtime, root) = (crate::support::runtime::path(), t.root());
     let (runtime, root) = (runtime.to_string_lossy(), root.to_string_lossy());
     let runtime_dir = format!("XDG_RUNTIME_DIR=/run/user/{ID}");
-    let user = [
-        "setpriv",
-        "--reuid",
-        NAME,
-        "--regid",
-        NAME,
-        "--init-groups",
-        "env",
-        &runtime_dir,
-    ];
-    let run = [
-        "systemd-run",
-        "--user",
-        "--pipe",
-        "--wait",
-        "--quiet",
-        "--collect",
-    ];
+    let env = ["env", &runtime_dir];
     let start = ["--", &runtime, "--root", &root];
-    t.program(&[&user, &run[..], service, &start, words].concat())
+    t.program(&[&AS_USER, &env[..], &IN_SERVICE, service, &start, words].concat())
         .output()
 }
 
@@ -184,12 +157,6 @@ fn without_a_manager_is_a_clear_error(t: &Sandbox) {
     let path = written(&user::bundle(t, true).args(&["/bin/true"]));
     let (runtime, root) = (crate::support::runtime::path(), t.root());
     let words = [
-        "setpriv",
-        "--reuid",
-        NAME,
-        "--regid",
-        NAME,
-        "--init-groups",
         "env",
         "XDG_RUNTIME_DIR=/nowhere",
         &runtime.to_string_lossy(),
@@ -201,7 +168,7 @@ fn without_a_manager_is_a_clear_error(t: &Sandbox) {
         &path,
         &t.new_id(),
     ];
-    t.program(&words)
+    t.program(&[&AS_USER[..], &words].concat())
         .output()
         .refused_with(&["reach the user's systemd", "/nowhere"]);
 }

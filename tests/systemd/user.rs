@@ -9,6 +9,18 @@ use crate::support::{Bundle, Sandbox, Value, json};
 pub const NAME: &str = "sailor";
 pub const ID: u32 = 4321;
 
+/// Before a program's words: it runs as the user, with its groups.
+pub const AS_USER: [&str; 6] = ["setpriv", "--reuid", NAME, "--regid", NAME, "--init-groups"];
+/// Before a program's words: it runs in a service of the caller's own manager, and is waited for.
+pub const IN_SERVICE: [&str; 6] = [
+    "systemd-run",
+    "--user",
+    "--pipe",
+    "--wait",
+    "--quiet",
+    "--collect",
+];
+
 /// Makes the user where it is missing, and starts its manager.
 pub fn prepare() {
     let script = format!(
