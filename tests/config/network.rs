@@ -4,6 +4,7 @@ use crate::support::{Sandbox, cases, json};
 
 cases![
     moves_and_renames,
+    keeps_its_name,
     keeps_addresses_and_comes_up,
     refuses_a_missing_device,
     refuses_a_name_that_is_taken,
@@ -62,12 +63,15 @@ fn moves_and_renames(t: &Sandbox) {
     );
     let seen = t.sh(bundle, "ip link show eth0 >/dev/null && ls /sys/class/net");
     assert_eq!(seen, "eth0\nlo");
+}
+
+fn keeps_its_name(t: &Sandbox) {
+    let pair = Pair::new(t);
     let bundle = t
         .bundle()
-        .set("/linux/netDevices", json!({(format!("{}p", pair.0)): {}}));
-    if std::path::Path::new(&format!("/sys/class/net/{}p", pair.0)).exists() {
-        assert!(t.sh(bundle, "ls /sys/class/net").contains(&pair.0));
-    }
+        .set("/linux/netDevices", json!({(pair.0.clone()): {}}));
+    let seen = t.sh(bundle, "ls /sys/class/net");
+    assert_eq!(seen, format!("{}\nlo", pair.0));
 }
 
 fn keeps_addresses_and_comes_up(t: &Sandbox) {
