@@ -211,10 +211,16 @@ fn a_killed_create_is_swept_by_the_next_command(t: &Sandbox) {
             .output();
         assert!(!killed.status.success(), "{point}");
         assert_ne!(leftovers(t), Vec::<String>::new(), "{point}");
-        // The very same id is free again.
-        run(t, &["--image", &image, "--name", &id, "true"])
-            .output()
-            .ok();
+        // The very same id is free again, as soon as the half-made container's init has seen its parent's end too.
+        wait_for("the id to be free", || {
+            let again = run(t, &["--image", &image, "--name", &id, "true"]).output();
+            assert!(
+                again.status.success() || again.stderr.contains("already exists"),
+                "{point}: {}",
+                again.stderr
+            );
+            again.status.success()
+        });
         wait_for("the killed one to be swept", || {
             run(t, &["--image", &image, "true"]).output().ok();
             leftovers(t).is_empty() && t.state_entries().is_empty()
