@@ -6,6 +6,7 @@
 
 use crate::bundle::{self, Bundle, Shape, Workload};
 use crate::machine;
+use crate::measure::Booted;
 use crate::model::PeerInfo;
 use crate::options::Options;
 use crate::peers::{self, Kind, OURS, Peer};
@@ -28,6 +29,8 @@ pub struct Ground {
     pub wants_virtual_machine: bool,
     litter: Vec<PathBuf>,
     kvm_boots: OnceCell<bool>,
+    /// The virtual machines, once they were booted.
+    pub booted: OnceCell<Vec<Booted>>,
 }
 
 /// Cgroups that LXC and Podman make in each hierarchy and leave behind.
@@ -57,6 +60,7 @@ impl Ground {
             full: options.full,
             wants_virtual_machine: options.wants_peer("vm") && !options.gate,
             kvm_boots: OnceCell::new(),
+            booted: OnceCell::new(),
             litter: absent_now(),
             work,
         })

@@ -9,6 +9,7 @@ mod bundle;
 mod cpio;
 mod gate;
 mod ground;
+mod interrupt;
 mod machine;
 mod measure;
 mod model;
@@ -19,16 +20,17 @@ mod report;
 mod sample;
 mod seccomp_profile;
 mod stats;
+mod survey;
 mod trace;
 
 use gate::{Gate, Judgement, TRIES};
 use ground::Ground;
-use measure::{Answer, QUESTIONS, Question};
+use measure::QUESTIONS;
 use model::Report;
 use options::{Options, USAGE};
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use survey::Survey;
 
 fn main() -> ExitCode {
     // `cargo test --all-targets` runs every bench without this word: nothing to do then.
@@ -53,8 +55,13 @@ fn usage() -> Result<ExitCode, String> {
 
 fn run(options: &Options) -> Result<ExitCode, String> {
     if options.list {
+        println!("{:<18} quick   full", "");
         for question in QUESTIONS {
-            println!("{:<18} {}", question.name, question.asks);
+            let quick = question.takes_s(false);
+            let quick = quick.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s"));
+            let full = question.takes.full_s;
+            let name = question.name;
+            println!("{name:<18} {quick:>5} {full:>4} s  {}", question.asks);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -93,20 +100,24 @@ fn obey(judgement: &Judgement) -> Result<ExitCode, String> {
 }
 
 fn measure_all(options: &Options) -> Result<Report, String> {
+    let began = Instant::now();
     let promises = budget::read()?;
     let machine = machine::describe();
     let options = &with_peers_of(&promises, options);
+    interrupt::block()?;
     let ground = Ground::prepare(options)?;
+    interrupt::watch();
     let mut report = empty_report(options, &ground, machine);
-    let mut questions: Vec<&Question> = QUESTIONS
-        .iter()
-        .filter(|question| options.wants(question.name))
-        .filter(|question| question.has_bar || !options.gate)
-        .collect();
+    let mut questions = survey::questions(options);
+    let mut survey = Survey::new(&questions, options.full);
+    survey.prepared(began.elapsed());
     let mut gate = Gate::new(options.gate);
-    while !questions.is_empty() {
+    while !questions.is_empty() && !interrupt::is_asked() {
         for question in &questions {
-            match gate.watch(question.name, || ask(question, &ground)) {
+            if interrupt::is_asked() {
+                break;
+            }
+            match gate.watch(question.name, || survey.ask(question, &ground)) {
                 Ok(answer) => report.take(question.name, answer),
                 Err(reason) => eprintln!("bench: {}: {reason}", question.name),
             }
@@ -115,6 +126,7 @@ fn measure_all(options: &Options) -> Result<Report, String> {
         questions = gate.left(&questions, &report.missed_questions());
     }
     report.gate = options.gate.then(|| gate.judge(&report));
+    report.asked = survey.list(options);
     report.machine.load_after = machine::load();
     Ok(report)
 }
@@ -140,36 +152,11 @@ fn empty_report(options: &Options, ground: &Ground, machine: machine::Machine) -
             ..machine
         },
         peers: ground.infos.clone(),
+        asked: Vec::new(),
         measures: Vec::new(),
         curves: Vec::new(),
         waterfalls: Vec::new(),
         budgets: Vec::new(),
         gate: None,
     }
-}
-
-fn ask(question: &Question, ground: &Ground) -> Result<Answer, String> {
-    let began = Instant::now();
-    let draws = std::io::stderr().is_terminal();
-    let mut progress = |done: usize, all: usize| {
-        if draws {
-            eprint!("\r\x1b[K{:<16} {}", question.name, bar(done, all));
-            let _ = std::io::stderr().flush();
-        }
-    };
-    let answer = (question.ask)(ground, &mut progress);
-    let seconds = began.elapsed().as_secs_f64();
-    let start = if draws { "\r\x1b[K" } else { "" };
-    eprintln!("{start}{:<16} {seconds:.1} s", question.name);
-    answer
-}
-
-fn bar(done: usize, all: usize) -> String {
-    const WIDTH: usize = 30;
-    let filled = (done * WIDTH).checked_div(all).unwrap_or(WIDTH).min(WIDTH);
-    format!(
-        "[{}{}] {done}/{all}",
-        "#".repeat(filled),
-        ".".repeat(WIDTH - filled)
-    )
 }

@@ -16,6 +16,9 @@ pub struct Report {
     pub mode: String,
     pub machine: Machine,
     pub peers: Vec<PeerInfo>,
+    /// Every question of the benchmark, with the time it took.
+    #[serde(default)]
+    pub asked: Vec<Asked>,
     pub measures: Vec<Measure>,
     pub curves: Vec<Curve>,
     pub waterfalls: Vec<Waterfall>,
@@ -32,6 +35,24 @@ pub struct PeerInfo {
     pub program: String,
     /// Why it takes no part, where it does not.
     pub absent: Option<String>,
+}
+
+/// How long a question took, or why it has no answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Asked {
+    pub name: String,
+    pub asks: String,
+    pub took_s: Option<f64>,
+    pub left_out: Option<String>,
+}
+
+impl Asked {
+    /// How long it took, and why that was all.
+    pub fn outcome(&self) -> String {
+        let took = self.took_s.map(|seconds| format!("{seconds:.1} s"));
+        let parts: Vec<String> = took.into_iter().chain(self.left_out.clone()).collect();
+        parts.join(", ")
+    }
 }
 
 /// What one question yields.
@@ -211,6 +232,11 @@ impl Report {
             self.waterfalls.retain(|old| old.title != waterfall.title);
             self.waterfalls.push(waterfall);
         }
+    }
+
+    /// What all questions took together.
+    pub fn took_s(&self) -> f64 {
+        self.asked.iter().filter_map(|asked| asked.took_s).sum()
     }
 
     pub fn missed_measures(&self) -> Vec<String> {

@@ -5,6 +5,7 @@
 //! what is measured.
 
 use crate::bundle::Bundle;
+use crate::measure::ONLY_FULL;
 use crate::model::PeerInfo;
 use crate::options::Options;
 use crate::sample::Stopwatch;
@@ -105,7 +106,7 @@ fn is_wanted(options: &Options, name: &str, kind: Kind) -> Result<(), String> {
         return Err("not asked for".to_owned());
     }
     if daemon && !options.full {
-        return Err("only in a full run".to_owned());
+        return Err(ONLY_FULL.to_owned());
     }
     Ok(())
 }

@@ -6,7 +6,9 @@
 //! whoever always follows the same peer would pay for it. A command that hangs is killed and becomes a failure. It must not know what
 //! a container is.
 
+use crate::interrupt;
 use crate::model::Row;
+use crate::stats::spread;
 use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -25,13 +27,17 @@ pub struct Pace {
     pub warm_up: usize,
     /// Samples in a turn; the turn's first is thrown away when there are several.
     pub burst: usize,
-    /// Silence before each sample.
+    /// Silence before each sample that counts.
     pub idle: Duration,
-    /// Where the rounds take longer, fewer are taken, but never under five samples.
+    /// Where the rounds take longer, fewer are taken, but never under so many samples.
     pub at_most: Duration,
+    pub fewest: usize,
 }
 
-const FEWEST_SAMPLES: usize = 5;
+/// So many are taken before their agreement is believed.
+const CONVINCING_SAMPLES: usize = 12;
+/// How far the ends of every interval may be from its median, as a share of it, for the rounds to end.
+const NARROW_ENOUGH: f64 = 0.02;
 
 /// Takes one sample, or several at once for a sequence of commands timed apart.
 pub type Take<'a> = Box<dyn FnMut() -> Result<Vec<f64>, String> + 'a>;
@@ -39,6 +45,16 @@ pub type Take<'a> = Box<dyn FnMut() -> Result<Vec<f64>, String> + 'a>;
 pub struct Contender<'a> {
     pub peer: String,
     pub take: Take<'a>,
+}
+
+impl Contender<'_> {
+    /// One that takes no part: a row that says why.
+    pub fn absent(peer: &str, reason: String) -> Self {
+        Self {
+            peer: peer.to_owned(),
+            take: Box::new(move || Err(reason.clone())),
+        }
+    }
 }
 
 /// The rows of `series` measures, in the contenders' order.
@@ -56,7 +72,9 @@ pub fn interleave(
     let all = pace.warm_up + pace.rounds;
     for round in 0..all {
         let taken = round.saturating_sub(pace.warm_up) * pace.burst;
-        if began.elapsed() > pace.at_most && taken >= FEWEST_SAMPLES {
+        let is_over = began.elapsed() > pace.at_most && taken >= pace.fewest;
+        let is_known = taken >= CONVINCING_SAMPLES && lanes.iter().all(Lane::is_known);
+        if is_over || is_known || interrupt::is_asked() {
             break;
         }
         for (turn, index) in order(round, lanes.len()).into_iter().enumerate() {
@@ -88,13 +106,20 @@ impl<'a> Lane<'a> {
         if pace.burst > 1 {
             self.step(Duration::ZERO, false);
         }
+        let idle = if counts { pace.idle } else { Duration::ZERO };
         for _ in 0..pace.burst {
-            self.step(pace.idle, counts);
+            self.step(idle, counts);
         }
     }
 
+    /// More samples would say the same.
+    fn is_known(&self) -> bool {
+        let narrow = |samples: &Vec<f64>| spread(samples) <= NARROW_ENOUGH;
+        self.failure.is_some() || self.samples.iter().all(narrow)
+    }
+
     fn step(&mut self, idle: Duration, counts: bool) {
-        if self.failure.is_some() {
+        if self.failure.is_some() || interrupt::is_asked() {
             return;
         }
         std::thread::sleep(idle);
@@ -105,6 +130,8 @@ impl<'a> Lane<'a> {
                 }
             }
             Ok(_) => {}
+            // A command that ends with the harness says nothing of itself.
+            Err(_) if interrupt::is_asked() => {}
             Err(reason) => self.failure = Some(reason),
         }
     }
@@ -138,7 +165,7 @@ pub struct Stopwatch {
 
 /// What happens to a process whose first output has been heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
+enum After {
     Wait,
     Kill,
 }
@@ -194,23 +221,24 @@ impl Stopwatch {
     }
 
     /// Milliseconds until the command's workload says its line.
-    pub fn time_to_first_output(&self, command: &mut Command, after: After) -> Result<f64, String> {
+    pub fn time_to_first_output(&self, command: &mut Command) -> Result<f64, String> {
         let began = Instant::now();
         let (arrived, child) = self.first_output(command)?;
-        self.finish(child, command, after)?;
+        self.finish(child, command, After::Wait)?;
         Ok(milliseconds(arrived - began))
     }
 
-    /// What `look` sees of the process once its workload has said its line; then it is killed.
-    pub fn at_first_output<T>(
+    /// The same, with what `look` sees of the process then; after that it is killed.
+    pub fn look_at_first_output<T>(
         &self,
         command: &mut Command,
         look: impl Fn(u32) -> T,
-    ) -> Result<T, String> {
-        let (_, child) = self.first_output(command)?;
+    ) -> Result<(f64, T), String> {
+        let began = Instant::now();
+        let (arrived, child) = self.first_output(command)?;
         let seen = look(child.id());
         self.finish(child, command, After::Kill)?;
-        Ok(seen)
+        Ok((milliseconds(arrived - began), seen))
     }
 
     fn first_output(&self, command: &mut Command) -> Result<(Instant, Child), String> {

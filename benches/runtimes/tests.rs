@@ -11,6 +11,7 @@ mod bundle;
 mod cpio;
 mod gate;
 mod ground;
+mod interrupt;
 mod machine;
 mod measure;
 mod model;
@@ -21,6 +22,7 @@ mod report;
 mod sample;
 mod seccomp_profile;
 mod stats;
+mod survey;
 mod trace;
 
 mod tests {
@@ -32,5 +34,6 @@ mod tests {
     mod readme;
     mod reports;
     mod stats;
+    mod survey;
     mod trace;
 }

@@ -4,6 +4,7 @@ use super::exec::Held;
 use super::{Answer, Progress};
 use crate::bundle::{Bundle, Shape, Workload};
 use crate::ground::Ground;
+use crate::interrupt;
 use crate::machine::meminfo_kib;
 use crate::model::{Curve, Line, Measure, Point, Row, Unit};
 use crate::peers::{Kind, Peer};
@@ -14,6 +15,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 const AT_ONCE: [usize; 3] = [1, 16, 64];
+const FEWEST_ROUNDS: usize = 2;
 
 pub fn parallel(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
     let bundle = ground.bundle(Shape::Plain, Workload::True)?;
@@ -24,6 +26,7 @@ pub fn parallel(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
         .filter(|peer| kinds.contains(&peer.kind))
         .collect();
     let rounds = if ground.full { 10 } else { 3 };
+    let at_most = Duration::from_secs(if ground.full { 30 } else { 3 });
     let mut lines: Vec<Line> = peers
         .iter()
         .map(|peer| Line {
@@ -33,7 +36,11 @@ pub fn parallel(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
         .collect();
     for (index, count) in AT_ONCE.into_iter().enumerate() {
         let mut samples = vec![Vec::new(); peers.len()];
+        let began = Instant::now();
         for round in 0..rounds {
+            if interrupt::is_asked() || (round >= FEWEST_ROUNDS && began.elapsed() > at_most) {
+                break;
+            }
             progress(index * rounds + round, AT_ONCE.len() * rounds);
             for ((peer, line), samples) in peers.iter().zip(&mut lines).zip(&mut samples) {
                 match together(ground, peer, &bundle, count) {
@@ -218,6 +225,10 @@ impl Crowd {
         let mut held = Vec::new();
         for number in 1..=count {
             progress(number);
+            if interrupt::is_asked() {
+                crowd.failure = Some(format!("ended early, after {}", held.len()));
+                break;
+            }
             match one_more(ground, peer) {
                 Ok((taken, container)) => {
                     crowd.times_ms.push(taken);

@@ -5,7 +5,7 @@ use super::{Answer, Progress, back_to_back, vm};
 use crate::bundle::{Shape, Workload};
 use crate::ground::Ground;
 use crate::model::{Measure, Unit};
-use crate::sample::{After, Contender, interleave};
+use crate::sample::{Contender, interleave};
 
 pub fn instruction(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
     let bundle = ground.bundle(Shape::Plain, Workload::First)?;
@@ -20,7 +20,7 @@ pub fn instruction(ground: &Ground, progress: &mut Progress) -> Result<Answer, S
                     let id = peer.fresh_id();
                     let taken = ground
                         .stopwatch
-                        .time_to_first_output(&mut peer.run(&bundle, &id), After::Wait);
+                        .time_to_first_output(&mut peer.run(&bundle, &id));
                     if taken.is_err() {
                         peer.forget(&ground.stopwatch, &id);
                     }

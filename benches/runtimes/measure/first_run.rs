@@ -7,7 +7,7 @@ use super::{Answer, Progress};
 use crate::ground::Ground;
 use crate::model::{Measure, Unit};
 use crate::peers::{Kind, OURS, on_path};
-use crate::sample::{After, Contender, Pace, interleave};
+use crate::sample::{Contender, Pace, interleave};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -31,11 +31,11 @@ pub fn of_image(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
                     by_podman(&podman, &image, store)
                 }));
             }
-            Some(_) => contenders.push(absent(
+            Some(_) => contenders.push(Contender::absent(
                 name,
                 "its daemon unpacks, at a time of its own".into(),
             )),
-            None => contenders.push(absent(name, why_absent(ground, name))),
+            None => contenders.push(Contender::absent(name, why_absent(ground, name))),
         }
     }
     let pace = Pace {
@@ -43,7 +43,8 @@ pub fn of_image(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
         warm_up: 1,
         burst: 1,
         idle: Duration::ZERO,
-        at_most: Duration::from_secs(if ground.full { 120 } else { 10 }),
+        at_most: Duration::from_secs(if ground.full { 30 } else { 4 }),
+        fewest: 5,
     };
     let rows = interleave(pace, 1, contenders, progress).remove(0);
     Ok(Answer::of(Measure {
@@ -63,13 +64,6 @@ fn why_absent(ground: &Ground, name: &str) -> String {
         .unwrap_or_else(|| "not known".to_owned())
 }
 
-fn absent<'a>(name: &str, reason: String) -> Contender<'a> {
-    Contender {
-        peer: name.to_owned(),
-        take: Box::new(move || Err(reason.clone())),
-    }
-}
-
 fn contender<'a>(
     ground: &'a Ground,
     name: &str,
@@ -79,9 +73,7 @@ fn contender<'a>(
     Contender {
         peer: name.to_owned(),
         take: Box::new(move || {
-            let taken = ground
-                .stopwatch
-                .time_to_first_output(&mut command(&store), After::Wait);
+            let taken = ground.stopwatch.time_to_first_output(&mut command(&store));
             // Outside of the time: the next sample finds nothing.
             remove_tree(&store);
             taken.map(|milliseconds| vec![milliseconds])

@@ -3,9 +3,10 @@
 //! Counted by the processor where it has a counter, else step by step by benches/instructions.c, which takes minutes and
 //! is left to a full run. It must not know what the peers do.
 
-use super::{Answer, Progress, proof};
+use super::{Answer, ONLY_FULL, Progress, proof};
 use crate::bundle::{Shape, Workload};
 use crate::ground::{Ground, wrap};
+use crate::interrupt;
 use crate::model::{Measure, Row, Unit};
 use crate::peers::Peer;
 use std::ffi::OsStr;
@@ -13,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long one command is stepped through; far longer than a counter needs.
-const SECONDS: u64 = 180;
+const SECONDS: u64 = 45;
 /// Beyond that, for its start and its end.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -30,12 +31,14 @@ pub fn of_run(ground: &Ground, progress: &mut Progress) -> Result<Answer, String
     let mut rows = Vec::new();
     for (index, peer) in peers.iter().enumerate() {
         progress(index, peers.len());
+        if interrupt::is_asked() {
+            break;
+        }
         let counted = match has_counter || ground.full {
             true => of_peer(ground, peer),
-            false => Err(
-                "this processor shows no counter, and stepping takes minutes: only in a full run"
-                    .to_owned(),
-            ),
+            false => Err(format!(
+                "{ONLY_FULL}: this processor shows no counter, and stepping takes minutes"
+            )),
         };
         let stepped = "stepped through, for want of a counter".to_owned();
         let note = (!has_counter && counted.is_ok()).then_some(stepped);

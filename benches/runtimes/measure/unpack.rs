@@ -39,11 +39,12 @@ pub fn gzip(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
         }));
     }
     let pace = Pace {
-        rounds: if ground.full { 10 } else { 3 },
+        rounds: if ground.full { 7 } else { 3 },
         warm_up: 1,
         burst: 1,
         idle: Duration::ZERO,
-        at_most: Duration::from_secs(if ground.full { 300 } else { 15 }),
+        at_most: Duration::from_secs(if ground.full { 90 } else { 10 }),
+        fewest: 3,
     };
     let rows = ground.stopwatch.with_patience(patience, || {
         interleave(pace, 1, contenders, progress).remove(0)

@@ -8,10 +8,10 @@ use super::{Answer, Progress};
 use crate::bundle::{copy, make_directory};
 use crate::cpio;
 use crate::ground::Ground;
+use crate::interrupt;
 use crate::model::{Measure, Row, Unit};
 use crate::peers::on_path;
 use crate::process::pss_kib;
-use crate::sample::After;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,39 +47,57 @@ pub struct Machine {
     accelerator: Accelerator,
 }
 
+/// What a boot shows: when its workload spoke, and what its monitor held then.
+#[derive(Debug, Clone, Copy)]
+pub struct Boot {
+    milliseconds: f64,
+    held_kib: f64,
+}
+
+/// A form of the machine, and its boots; a number is a part of each.
+pub struct Booted {
+    name: String,
+    note: Option<String>,
+    boots: Result<Vec<Boot>, String>,
+}
+
+impl Booted {
+    fn row(&self, part: fn(&Boot) -> f64) -> Row {
+        let numbers = |boots: &Vec<Boot>| boots.iter().map(part).collect();
+        let outcome = self.boots.as_ref().map(numbers).map_err(Clone::clone);
+        Row::new(&self.name, outcome).noted(self.note.clone())
+    }
+}
+
 /// The rows of the virtual machine in `first-instruction`.
 pub fn first_instruction(ground: &Ground) -> Vec<Row> {
-    rows(ground, |machine| {
-        let boot = |_| {
-            ground
-                .stopwatch
-                .time_to_first_output(&mut machine.command(), After::Kill)
-        };
-        let rounds = if ground.full { 5 } else { 1 };
-        (0..rounds).map(boot).collect()
-    })
+    let booted = ground.booted.get_or_init(|| boot_each(ground));
+    let rows = booted.iter().map(|form| form.row(|boot| boot.milliseconds));
+    rows.collect()
 }
 
 /// The rows of the virtual machine in `standing-memory`: all that its monitor holds.
 pub fn standing_memory(ground: &Ground) -> Vec<Row> {
-    rows(ground, |machine| {
-        let command = &mut machine.command();
-        let held = ground.stopwatch.at_first_output(command, pss_kib);
-        held.and_then(|kib| kib).map(|kib| vec![kib])
+    let booted = ground.booted.get_or_init(|| boot_each(ground));
+    let rows = booted.iter().map(|form| form.row(|boot| boot.held_kib));
+    rows.collect()
+}
+
+/// A boot takes seconds where it is emulated: both questions share them.
+fn boot_each(ground: &Ground) -> Vec<Booted> {
+    let rounds = if ground.full { 5 } else { 1 };
+    forms(ground, |machine| {
+        let boots = (0..rounds).filter(|_| !interrupt::is_asked());
+        boots.map(|_| machine.boot(ground)).collect()
     })
 }
 
 /// What the root file system takes on disk, with what boots it.
 pub fn disk_used(ground: &Ground, _progress: &mut Progress) -> Result<Answer, String> {
     let bundle = Row::new("a bundle", Ok(vec![tree_kib(&ground.work.join("rootfs"))?]));
-    let machines = rows(ground, |machine| {
-        let files = [
-            Some(&machine.kernel),
-            Some(&machine.initramfs),
-            machine.disk.as_ref(),
-        ];
-        let sizes = files.into_iter().flatten().map(|file| allocated_kib(file));
-        Ok(vec![sizes.sum::<Result<f64, String>>()?])
+    let machines = each_form(ground, |name, found| {
+        let size = found.and_then(|machine| Ok(vec![machine.disk_kib()?]));
+        Row::new(&name, size)
     });
     Ok(Answer::of(Measure {
         id: "disk".into(),
@@ -116,24 +134,32 @@ fn tree_kib(directory: &Path) -> Result<f64, String> {
 }
 
 /// One for each form of the root; none where no virtual machine monitor is installed.
-fn rows(ground: &Ground, ask: impl Fn(&Machine) -> Result<Vec<f64>, String>) -> Vec<Row> {
+fn forms(ground: &Ground, ask: impl Fn(&Machine) -> Result<Vec<Boot>, String>) -> Vec<Booted> {
+    each_form(ground, |name, found| match found {
+        Err(reason) => Booted {
+            name,
+            note: None,
+            boots: Err(reason),
+        },
+        Ok(machine) => Booted {
+            name: format!("{name} ({})", machine.accelerator.name()),
+            note: machine.accelerator.note().map(str::to_owned),
+            boots: ground
+                .stopwatch
+                .with_patience(BOOT_PATIENCE, || ask(&machine)),
+        },
+    })
+}
+
+fn each_form<T>(ground: &Ground, show: impl Fn(String, Result<Machine, String>) -> T) -> Vec<T> {
     let qemu = on_path("qemu-system-x86_64").filter(|_| ground.wants_virtual_machine);
     let Some(qemu) = qemu else { return Vec::new() };
-    let row = |root: Root| {
-        let name = format!("QEMU microvm, {}", root.name());
-        match Machine::find(ground, &qemu, root) {
-            Err(reason) => Row::new(&name, Err(reason)),
-            Ok(machine) => {
-                let note = machine.accelerator.note().map(str::to_owned);
-                let name = format!("{name} ({})", machine.accelerator.name());
-                let answer = ground
-                    .stopwatch
-                    .with_patience(BOOT_PATIENCE, || ask(&machine));
-                Row::new(&name, answer).noted(note)
-            }
-        }
-    };
-    [Root::Initramfs, Root::Disk].map(row).into()
+    [Root::Initramfs, Root::Disk]
+        .map(|root| {
+            let name = format!("QEMU microvm, {}", root.name());
+            show(name, Machine::find(ground, &qemu, root))
+        })
+        .into()
 }
 
 impl Root {
@@ -194,15 +220,30 @@ impl Machine {
         Ok(machine)
     }
 
+    fn boot(&self, ground: &Ground) -> Result<Boot, String> {
+        let command = &mut self.command();
+        let (milliseconds, held) = ground.stopwatch.look_at_first_output(command, pss_kib)?;
+        Ok(Boot {
+            milliseconds,
+            held_kib: held?,
+        })
+    }
+
+    fn disk_kib(&self) -> Result<f64, String> {
+        let files = [
+            Some(&self.kernel),
+            Some(&self.initramfs),
+            self.disk.as_ref(),
+        ];
+        let sizes = files.into_iter().flatten().map(|file| allocated_kib(file));
+        sizes.sum()
+    }
+
     fn boots(&self, ground: &Ground) -> bool {
         if !Path::new("/dev/kvm").exists() {
             return false;
         }
-        let boot = || {
-            ground
-                .stopwatch
-                .time_to_first_output(&mut self.command(), After::Kill)
-        };
+        let boot = || self.boot(ground);
         ground.stopwatch.with_patience(PROBE_PATIENCE, boot).is_ok()
     }
 

@@ -22,7 +22,25 @@ pub fn render(report: &Report) -> String {
         points(&mut text, curve);
     }
     budget(&mut text, report);
+    asked(&mut text, report);
     text
+}
+
+fn asked(text: &mut String, report: &Report) {
+    let _ = write!(
+        text,
+        "\n### What was asked, {:.0} s in all\n\n| | | time |\n|---|---|---|\n",
+        report.took_s()
+    );
+    for asked in &report.asked {
+        let outcome = cell(&asked.outcome());
+        let _ = writeln!(
+            text,
+            "| {} | {} | {outcome} |",
+            asked.name,
+            cell(&asked.asks)
+        );
+    }
 }
 
 fn table(text: &mut String, measure: &Measure) {

@@ -25,8 +25,16 @@ pub fn render(report: &Report) -> String {
     for curve in &report.curves {
         points(&mut text, curve);
     }
+    asked(&mut text, report);
     verdicts(&mut text, report);
     text
+}
+
+fn asked(text: &mut String, report: &Report) {
+    let _ = writeln!(text, "\nwhat was asked, {:.0} s in all", report.took_s());
+    for asked in &report.asked {
+        let _ = writeln!(text, "  {:<18} {}", asked.name, asked.outcome());
+    }
 }
 
 fn table(text: &mut String, measure: &Measure) {

@@ -2,7 +2,9 @@
 
 use crate::budget::{judge, parse};
 use crate::machine::Machine;
-use crate::model::{Curve, Line, Measure, PeerInfo, Phase, Point, Report, Row, Unit, Waterfall};
+use crate::model::{
+    Asked, Curve, Line, Measure, PeerInfo, Phase, Point, Report, Row, Unit, Waterfall,
+};
 
 const BUDGET: &str = "\
 | measure | what | against | bar | reach for |
@@ -23,6 +25,10 @@ pub fn report() -> Report {
             peer("crun <1.8>", None),
             peer("youki", Some("not installed")),
         ],
+        asked: vec![
+            asked("run-warm", Some(4.5), None),
+            asked("image-archive", None, Some("only with --full")),
+        ],
         measures: vec![run(), memory()],
         curves: vec![curve()],
         waterfalls: vec![waterfall(), old_build()],
@@ -32,6 +38,15 @@ pub fn report() -> Report {
     let promises = parse(BUDGET).expect("the fixture's budget parses");
     report.budgets = judge(&promises, &report);
     report
+}
+
+fn asked(name: &str, took_s: Option<f64>, left_out: Option<&str>) -> Asked {
+    Asked {
+        name: name.into(),
+        asks: "how long `it` takes".into(),
+        took_s,
+        left_out: left_out.map(str::to_owned),
+    }
 }
 
 fn machine() -> Machine {

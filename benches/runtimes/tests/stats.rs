@@ -1,7 +1,7 @@
 //! The statistics, against numbers worked out by hand.
 
 use crate::sample::order;
-use crate::stats::{median, ratio, summarize};
+use crate::stats::{median, ratio, spread, summarize};
 
 #[test]
 fn the_median_is_the_middle_or_the_mean_of_the_middle_two() {
@@ -51,6 +51,18 @@ fn a_ratio_of_noise_holds_the_truth() {
     let ratio = ratio(&ours, &theirs).expect("samples on both sides");
     assert!(ratio.low < ratio.value && ratio.value < ratio.high);
     assert!(ratio.low > 0.2 && ratio.high < 0.35);
+}
+
+#[test]
+fn samples_that_agree_are_narrow_and_few_or_noisy_ones_are_not() {
+    assert_eq!(spread(&[4.0; 12]), 0.0);
+    let noisy: Vec<f64> = (0..24).map(|n| 4.0 + f64::from(n % 5)).collect();
+    assert!(spread(&noisy) > 0.1, "{}", spread(&noisy));
+    // One that is far off says nothing of the middle.
+    let mut steady = vec![4.0; 23];
+    steady.push(400.0);
+    assert_eq!(spread(&steady), 0.0);
+    assert!(spread(&[]).is_nan());
 }
 
 #[test]

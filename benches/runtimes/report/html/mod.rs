@@ -210,7 +210,27 @@ fn method(page: &mut String, report: &Report) {
             );
         }
         page.push_str("</tbody></table>\n");
+        asked(page, report);
     });
+}
+
+fn asked(page: &mut String, report: &Report) {
+    let _ = write!(
+        page,
+        "<h3>What was asked, {:.0} s in all</h3>\n<table class=\"peers asked\"><thead><tr><th scope=\"col\">Question</th>\
+         <th scope=\"col\">What</th><th scope=\"col\">Time</th></tr></thead><tbody>\n",
+        report.took_s()
+    );
+    for asked in &report.asked {
+        let _ = writeln!(
+            page,
+            "<tr data-asked=\"{0}\"><th scope=\"row\">{0}</th><td>{1}</td><td>{2}</td></tr>",
+            escape(&asked.name),
+            code(&asked.asks),
+            escape(&asked.outcome())
+        );
+    }
+    page.push_str("</tbody></table>\n");
 }
 
 /// Text between backticks as code.
