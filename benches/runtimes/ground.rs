@@ -5,6 +5,7 @@
 //! not measure.
 
 use crate::bundle::{self, Bundle, Shape, Workload};
+use crate::daemon::Daemons;
 use crate::machine;
 use crate::measure::Booted;
 use crate::model::PeerInfo;
@@ -21,6 +22,7 @@ pub struct Ground {
     pub stopwatch: Stopwatch,
     pub peers: Vec<Peer>,
     pub infos: Vec<PeerInfo>,
+    pub daemons: Daemons,
     /// Tells peak memory; see benches/weigh.c.
     pub weigh: PathBuf,
     /// Counts instructions; see benches/instructions.c.
@@ -33,8 +35,14 @@ pub struct Ground {
     pub booted: OnceCell<Vec<Booted>>,
 }
 
-/// Cgroups that LXC and Podman make in each hierarchy and leave behind.
-const LEFT_BEHIND: [&str; 3] = ["lxc.pivot", "libpod_parent/conmon", "libpod_parent"];
+/// Cgroups that LXC and the engines make in each hierarchy and leave behind.
+const LEFT_BEHIND: [&str; 5] = [
+    "lxc.pivot",
+    "libpod_parent/conmon",
+    "libpod_parent",
+    "docker",
+    "default",
+];
 
 impl Ground {
     pub fn prepare(options: &Options) -> Result<Self, String> {
@@ -50,7 +58,9 @@ impl Ground {
             peers::on_path("busybox").ok_or("no busybox: apt-get install busybox-static")?;
         bundle::make_rootfs(&work.join("rootfs"), &busybox, &first?)?;
         let ours = our_program();
-        let (peers, infos) = peers::find(&work, options, &ours, &floor?);
+        let litter = absent_now();
+        let daemons = Daemons::start(&work, options)?;
+        let (peers, infos) = peers::find(&work, options, &daemons, &ours, &floor?);
         Ok(Self {
             stopwatch: Stopwatch::new(&work)?,
             peers,
@@ -61,7 +71,8 @@ impl Ground {
             wants_virtual_machine: options.wants_peer("vm") && !options.gate,
             kvm_boots: OnceCell::new(),
             booted: OnceCell::new(),
-            litter: absent_now(),
+            litter,
+            daemons,
             work,
         })
     }
@@ -136,6 +147,9 @@ pub fn wrap(program: &Path, arguments: &[&OsStr], inner: &Command) -> Command {
         .args(arguments)
         .arg(inner.get_program())
         .args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        value.map(|value| command.env(name, value));
+    }
     command
 }
 

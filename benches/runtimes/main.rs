@@ -7,6 +7,7 @@
 mod budget;
 mod bundle;
 mod cpio;
+mod daemon;
 mod gate;
 mod ground;
 mod interrupt;

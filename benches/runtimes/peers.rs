@@ -5,11 +5,13 @@
 //! what is measured.
 
 use crate::bundle::Bundle;
+use crate::daemon::Daemons;
 use crate::measure::ONLY_FULL;
 use crate::model::PeerInfo;
 use crate::options::Options;
 use crate::sample::Stopwatch;
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -43,6 +45,8 @@ pub struct Peer {
     pub is_ours: bool,
     /// Runs as this user where it is not the harness's own.
     user: Option<u32>,
+    /// How it finds its daemon.
+    environment: Option<(&'static str, OsString)>,
     next_id: Cell<u32>,
 }
 
@@ -63,6 +67,7 @@ const KNOWN: [(&str, Kind, &str); 9] = [
 pub fn find(
     work: &Path,
     options: &Options,
+    daemons: &Daemons,
     ours: &Path,
     floor: &Path,
 ) -> (Vec<Peer>, Vec<PeerInfo>) {
@@ -81,7 +86,7 @@ pub fn find(
     let mut infos = Vec::new();
     for (name, kind, program) in given.into_iter().chain(also).chain(searched) {
         let wanted = is_wanted(options, name, kind);
-        match wanted.and_then(|()| prepare(work, name, kind, program.as_deref())) {
+        match wanted.and_then(|()| prepare(work, name, kind, program.as_deref(), daemons)) {
             Ok(peer) => {
                 infos.push(info(&peer, program.as_deref()));
                 peers.push(peer);
@@ -94,7 +99,31 @@ pub fn find(
             }),
         }
     }
+    infos.extend(MONITORS.map(|(name, program)| monitor(options, name, program)));
     (peers, infos)
+}
+
+/// Virtual machine monitors; `measure::vm` leads the first.
+const MONITORS: [(&str, &str); 3] = [
+    ("QEMU", "qemu-system-x86_64"),
+    ("Firecracker", "firecracker"),
+    ("cloud-hypervisor", "cloud-hypervisor"),
+];
+
+fn monitor(options: &Options, name: &str, program: &str) -> PeerInfo {
+    let found = on_path(program);
+    let absent = match &found {
+        None => Some("not installed"),
+        Some(_) if options.gate || !options.wants_peer("vm") => Some("not asked for"),
+        Some(_) if name != MONITORS[0].0 => Some("installed, but only QEMU is measured"),
+        Some(_) => None,
+    };
+    PeerInfo {
+        name: name.to_owned(),
+        version: found.as_deref().map_or_else(String::new, version_of),
+        program: found.map_or_else(String::new, |path| path.display().to_string()),
+        absent: absent.map(str::to_owned),
+    }
 }
 
 fn is_wanted(options: &Options, name: &str, kind: Kind) -> Result<(), String> {
@@ -116,16 +145,23 @@ fn prepare(
     name: &'static str,
     kind: Kind,
     program: Option<&Path>,
+    daemons: &Daemons,
 ) -> Result<Peer, String> {
     let program = program.ok_or("not installed")?;
+    let environment = daemons.environment(kind);
+    let own_daemon = environment.is_some();
+    let environment_of = |command: &mut Command| {
+        command.envs(environment.clone());
+    };
     if matches!(kind, Kind::Docker | Kind::Containerd) {
-        daemon_answers(program)?;
+        daemon_answers(program, environment_of)?;
     }
     if kind == Kind::Docker {
-        import_into_docker(program, &work.join("rootfs"))?;
+        import_into_docker(program, &work.join("rootfs"), environment_of)?;
     }
     let copies = work.join("programs");
     let state = match kind {
+        Kind::Containerd if own_daemon => work.join("rootfs"),
         Kind::Containerd => copy_for_daemon(&work.join("rootfs"))?,
         _ => work.join("state").join(name),
     };
@@ -143,12 +179,15 @@ fn prepare(
         state,
         is_ours: name.starts_with(OURS),
         user: None,
+        environment,
         next_id: Cell::new(0),
     })
 }
 
-fn daemon_answers(program: &Path) -> Result<(), String> {
-    match Command::new(program).arg("version").output() {
+fn daemon_answers(program: &Path, environment: impl Fn(&mut Command)) -> Result<(), String> {
+    let mut command = Command::new(program);
+    environment(&mut command);
+    match command.arg("version").output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(_) => Err("installed, but its daemon does not answer".to_owned()),
         Err(error) => Err(format!("start {}: {error}", program.display())),
@@ -156,7 +195,11 @@ fn daemon_answers(program: &Path) -> Result<(), String> {
 }
 
 /// Docker runs only images: the same root file system becomes one.
-fn import_into_docker(docker: &Path, rootfs: &Path) -> Result<(), String> {
+fn import_into_docker(
+    docker: &Path,
+    rootfs: &Path,
+    environment: impl Fn(&mut Command),
+) -> Result<(), String> {
     let script = "tar -C \"$1\" -c . | \"$0\" import - \"$2\"";
     let mut command = Command::new("sh");
     command
@@ -164,6 +207,7 @@ fn import_into_docker(docker: &Path, rootfs: &Path) -> Result<(), String> {
         .arg(docker)
         .arg(rootfs)
         .arg(DOCKER_IMAGE);
+    environment(&mut command);
     match command.output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
@@ -184,13 +228,12 @@ fn copy_for_daemon(rootfs: &Path) -> Result<PathBuf, String> {
 
 /// What a peer keeps outside the harness's directory.
 pub fn tidy(peers: &[Peer]) {
-    for containerd in peers.iter().filter(|peer| peer.kind == Kind::Containerd) {
+    let foreign = |peer: &&Peer| peer.kind == Kind::Containerd && peer.environment.is_none();
+    for containerd in peers.iter().filter(foreign) {
         let _ = fs::remove_dir_all(&containerd.state);
     }
     for docker in peers.iter().filter(|peer| peer.kind == Kind::Docker) {
-        let _ = Command::new(&docker.program)
-            .args(["rmi", DOCKER_IMAGE])
-            .output();
+        let _ = docker.program().args(["rmi", DOCKER_IMAGE]).output();
     }
 }
 
@@ -207,7 +250,12 @@ fn version(peer: &Peer) -> String {
     if peer.kind == Kind::Floor {
         return "benches/floor.c".to_owned();
     }
-    let answer = Command::new(&peer.program).arg("--version").output();
+    version_of(&peer.program)
+}
+
+/// The first line of what it says of itself.
+fn version_of(program: &Path) -> String {
+    let answer = Command::new(program).arg("--version").output();
     let text = answer.map_or_else(
         |_| String::new(),
         |output| String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -247,6 +295,7 @@ impl Peer {
             state,
             is_ours: self.is_ours,
             user: Some(id),
+            environment: self.environment.clone(),
             next_id: Cell::new(0),
         })
     }
@@ -280,29 +329,71 @@ impl Peer {
                     .arg(&bundle.rootfs)
                     .args(workload);
             }
-            Kind::Podman => {
-                command.arg("--root").arg(self.state.join("storage"));
-                command.arg("--runroot").arg(self.state.join("run"));
-                command.args(["--cgroup-manager=cgroupfs", "--events-backend=none"]);
-                // Its default limits are more than a root without CAP_SYS_RESOURCE may set.
-                command.args([
-                    "run",
-                    "--ulimit=nofile=1024:1024",
-                    "--ulimit=nproc=1024:1024",
-                ]);
-                command.args(["--rm", "--network=none", "--name", id, "--rootfs"]);
-                command.arg(&bundle.rootfs).args(workload);
-            }
-            Kind::Docker => {
-                command.args(["run", "--rm", "--network=none", "--name", id, DOCKER_IMAGE]);
-                command.args(workload);
-            }
-            Kind::Containerd => {
-                command.args(["run", "--rm", "--rootfs"]).arg(&self.state);
-                command.arg(id).args(workload);
+            Kind::Podman | Kind::Docker | Kind::Containerd => {
+                return self.engine_run(bundle, id, "--rm");
             }
         }
         command
+    }
+
+    /// An engine's `run` with one more option.
+    fn engine_run(&self, bundle: &Bundle, id: &str, option: &str) -> Command {
+        let mut command = self.engine();
+        command.args(["run", option]);
+        if self.kind == Kind::Containerd {
+            command.arg("--rootfs").arg(&self.state).arg(id);
+        } else {
+            command.args(["--network=none", "--name", id]);
+        }
+        if self.kind == Kind::Podman {
+            // Its default limits are more than a root without CAP_SYS_RESOURCE may set.
+            command.args(["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]);
+            command.arg("--rootfs").arg(&bundle.rootfs);
+        }
+        if self.kind == Kind::Docker {
+            command.arg(DOCKER_IMAGE);
+        }
+        command.args(bundle.workload.arguments());
+        command
+    }
+
+    /// An engine's program with the place of its files.
+    fn engine(&self) -> Command {
+        let mut command = self.program();
+        if self.kind == Kind::Podman {
+            command.arg("--root").arg(self.state.join("storage"));
+            command.arg("--runroot").arg(self.state.join("run"));
+            command.args(["--cgroup-manager=cgroupfs", "--events-backend=none"]);
+        }
+        command
+    }
+
+    /// Runs detached.
+    pub fn engine_start(&self, bundle: &Bundle, id: &str) -> Command {
+        self.engine_run(bundle, id, "--detach")
+    }
+
+    /// What tells the process id of an engine's container: alone, or in a list beside its name.
+    pub fn engine_pid(&self, id: &str) -> Command {
+        let mut command = self.engine();
+        match self.kind {
+            Kind::Containerd => command.args(["tasks", "ls"]),
+            _ => command.args(["inspect", "--format", "{{.State.Pid}}", id]),
+        };
+        command
+    }
+
+    pub fn engine_remove(&self, id: &str) -> Vec<Command> {
+        let verbs: &[&[&str]] = match self.kind {
+            Kind::Containerd => &[&["tasks", "rm", "--force"], &["containers", "rm"]],
+            _ => &[&["rm", "--force"]],
+        };
+        let command = |verb: &&[&str]| {
+            let mut command = self.engine();
+            command.args(*verb).arg(id);
+            command
+        };
+        verbs.iter().map(command).collect()
     }
 
     /// The same as `run`, but it returns when the workload is started.
@@ -357,6 +448,7 @@ impl Peer {
 
     fn program(&self) -> Command {
         let mut command = Command::new(&self.program);
+        command.envs(self.environment.clone());
         if let Some(id) = self.user {
             command.uid(id).gid(id).env("XDG_RUNTIME_DIR", &self.state);
         }

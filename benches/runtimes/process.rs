@@ -7,7 +7,7 @@ use crate::sample::spawn;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -114,4 +114,36 @@ pub fn read_pid(file: &Path) -> Result<u32, String> {
     text.trim()
         .parse()
         .map_err(|_| format!("no process id in {}: {text:?}", file.display()))
+}
+
+/// What the kernel charges for itself to the memory cgroup of a process.
+pub fn cgroup_kernel_kib(pid: u32) -> Result<f64, String> {
+    let own = memory_cgroup("self")?;
+    let cgroup = memory_cgroup(&pid.to_string())?;
+    if cgroup == own {
+        return Err("it has no cgroup of its own".to_owned());
+    }
+    let read = |name: &str| fs::read_to_string(cgroup.join(name));
+    let v1 = read("memory.kmem.usage_in_bytes").ok();
+    let v2 = || {
+        let text = read("memory.stat").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("kernel "));
+        line.map(str::to_owned)
+    };
+    let bytes: Option<f64> = v1.or_else(v2).and_then(|text| text.trim().parse().ok());
+    bytes
+        .map(|bytes| bytes / 1024.0)
+        .ok_or_else(|| format!("no kernel memory in {}", cgroup.display()))
+}
+
+fn memory_cgroup(process: &str) -> Result<PathBuf, String> {
+    let file = format!("/proc/{process}/cgroup");
+    let text = fs::read_to_string(&file).map_err(|error| format!("read {file}: {error}"))?;
+    let v1 = text.lines().find_map(|line| line.split_once(":memory:"));
+    let v2 = || text.lines().find_map(|line| line.split_once("0::"));
+    let (hierarchy, found) = match v1 {
+        Some(found) => ("/sys/fs/cgroup/memory", found),
+        None => ("/sys/fs/cgroup", v2().ok_or("no memory cgroup")?),
+    };
+    Ok(Path::new(hierarchy).join(found.1.trim_start_matches('/')))
 }

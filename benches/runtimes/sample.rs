@@ -294,7 +294,8 @@ impl Stopwatch {
         self.complaints.set_len(0).map_err(named)?;
         let stderr = self.complaints.try_clone().map_err(named)?;
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(stderr);
+        // A trace of calls would hide a failure's reason.
+        command.stderr(stderr).env_remove("RUST_BACKTRACE");
         Ok(())
     }
 

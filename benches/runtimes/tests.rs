@@ -9,6 +9,7 @@
 mod budget;
 mod bundle;
 mod cpio;
+mod daemon;
 mod gate;
 mod ground;
 mod interrupt;
@@ -33,6 +34,7 @@ mod tests {
     mod instructions;
     mod readme;
     mod reports;
+    mod shim;
     mod stats;
     mod survey;
     mod trace;

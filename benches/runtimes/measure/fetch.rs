@@ -4,14 +4,15 @@
 //! Each sample begins with an empty store on a tmpfs. It must not know how a layer is read.
 
 use super::{Answer, Progress};
+use crate::daemon::{self, Server};
 use crate::ground::Ground;
 use crate::interrupt;
 use crate::model::{Measure, Row, Unit};
 use crate::peers::{OURS, on_path};
 use crate::sample::{Contender, Pace, interleave};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 /// The images, in the order in which they are worth waiting for.
 const IMAGES: [&str; 4] = ["debian", "postgres", "layers", "files"];
@@ -156,7 +157,7 @@ fn take(
         take: Box::new(move || {
             let target = Target::new(ground, peer)?;
             let _daemon = (*peer == "ctr")
-                .then(|| Containerd::start(&target.0))
+                .then(|| daemon::containerd(&target.0))
                 .transpose()?;
             let mut command = shell(ground, script, &target.0, place);
             ground
@@ -208,63 +209,6 @@ impl Drop for Target {
             let _ = nix::mount::umount2(&self.0.join(store), nix::mount::MntFlags::MNT_DETACH);
         }
         let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A program that serves until it is dropped.
-struct Server(Child);
-
-impl Server {
-    fn start(command: &mut Command, is_ready: impl Fn() -> bool) -> Result<Self, String> {
-        let name = command.get_program().to_owned();
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let server = Self(
-            command
-                .spawn()
-                .map_err(|error| format!("start {name:?}: {error}"))?,
-        );
-        let began = Instant::now();
-        while !is_ready() {
-            if began.elapsed() > Duration::from_secs(30) {
-                return Err(format!("{name:?} doesn't serve"));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-struct Containerd(#[expect(dead_code, reason = "lives as long")] Server);
-
-impl Containerd {
-    fn start(target: &Path) -> Result<Self, String> {
-        let config = target.join("containerd.toml");
-        let at = target.display();
-        let text = format!(
-            "version = 2\nroot = \"{at}/root\"\nstate = \"{at}/state\"\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
-             [grpc]\naddress = \"{at}/c.sock\"\n"
-        );
-        std::fs::write(&config, text)
-            .map_err(|error| format!("write {}: {error}", config.display()))?;
-        let socket = target.join("c.sock");
-        let mut command = Command::new("containerd");
-        command.arg("-c").arg(&config);
-        let answers = || {
-            let mut ask = Command::new("ctr");
-            ask.arg("-a").arg(&socket).arg("version");
-            socket.exists() && ask.output().is_ok_and(|output| output.status.success())
-        };
-        Server::start(&mut command, answers).map(Self)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Memory: the peak of a command, what stays while a container runs, and the
 //! smallest limit under which one starts.
 
-use super::{Answer, Progress, proof, vm};
+use super::{Answer, Progress, proof, shim, vm};
 use crate::bundle::{Shape, Workload};
 use crate::ground::Ground;
 use crate::model::{Measure, Row, Unit};
@@ -40,20 +40,27 @@ pub fn peak(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
 
 /// What stays in memory: beside the workload, with it, and before it.
 pub fn standing(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
-    let peers: Vec<&Peer> = ground
-        .peers
-        .iter()
-        .filter(|peer| !has_daemon(peer))
-        .collect();
-    let (mut beside, mut whole, mut before) = (Vec::new(), Vec::new(), Vec::new());
+    let peers: Vec<&Peer> = ground.peers.iter().collect();
+    let (mut beside, mut whole, mut kernel) = (Vec::new(), Vec::new(), Vec::new());
+    let mut before = Vec::new();
     for (index, peer) in peers.iter().enumerate() {
         progress(index, peers.len());
+        let ask = if is_engine(peer) {
+            shim::standing
+        } else {
+            foreground
+        };
         let standing: Result<Vec<Standing>, String> =
-            (0..TRIES).map(|_| foreground(ground, peer)).collect();
+            (0..TRIES).map(|_| ask(ground, peer)).collect();
         let pick =
             |part: fn(&Standing) -> f64| standing.clone().map(|all| all.iter().map(part).collect());
-        beside.push(Row::new(peer.name, pick(|standing| standing.beside_kib)));
-        whole.push(Row::new(peer.name, pick(|standing| standing.whole_kib)));
+        let row = |outcome| Row::new(peer.name, outcome).noted(shim::note(ground, peer));
+        beside.push(row(pick(|standing| standing.beside_kib)));
+        whole.push(row(pick(|standing| standing.whole_kib)));
+        let charged = standing.as_ref().map_err(Clone::clone);
+        let charged =
+            charged.and_then(|all| all.iter().map(|one| one.kernel_kib.clone()).collect());
+        kernel.push(Row::new(peer.name, charged));
         if peer.kind == Kind::Oci {
             let created = (0..TRIES).map(|_| created_init(ground, peer)).collect();
             before.push(Row::new(peer.name, created));
@@ -87,6 +94,12 @@ pub fn standing(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
             "Proportional set of the process that waits for start.",
             before,
         ),
+        measure(
+            "kernel-memory",
+            "Kernel memory charged to a running container",
+            "What its memory cgroup says: page tables, stacks, inodes and the like of its processes. What a runtime makes before they are in the cgroup is charged to the caller.",
+            kernel,
+        ),
     ];
     Ok(Answer {
         measures,
@@ -94,14 +107,17 @@ pub fn standing(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
     })
 }
 
-fn has_daemon(peer: &Peer) -> bool {
+fn is_engine(peer: &Peer) -> bool {
     matches!(peer.kind, Kind::Podman | Kind::Docker | Kind::Containerd)
 }
 
 #[derive(Debug, Clone)]
-struct Standing {
-    beside_kib: f64,
-    whole_kib: f64,
+pub struct Standing {
+    /// What the runtime keeps.
+    pub beside_kib: f64,
+    /// With the workload.
+    pub whole_kib: f64,
+    pub kernel_kib: Result<f64, String>,
 }
 
 fn foreground(ground: &Ground, peer: &Peer) -> Result<Standing, String> {
@@ -120,6 +136,7 @@ fn weigh_tree(root: u32) -> Result<Standing, String> {
     let mut standing = Standing {
         beside_kib: 0.0,
         whole_kib: 0.0,
+        kernel_kib: process::cgroup_kernel_kib(workload),
     };
     for pid in process::tree(root) {
         let kib = process::pss_kib(pid)?;

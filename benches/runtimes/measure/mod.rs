@@ -15,6 +15,7 @@ mod memory;
 mod proof;
 mod run;
 mod shapes;
+pub mod shim;
 mod unpack;
 mod vm;
 mod waterfall;
