@@ -22,6 +22,8 @@ use crate::init::spawn::{Join, Placement, spawn};
 use crate::plan::{self, HookOp, Plan};
 use crate::sys::{signal, socket};
 use oci::runtime::Spec;
+use std::borrow::Cow;
+use std::mem::take;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -29,7 +31,8 @@ use std::path::{Path, PathBuf};
 pub struct Making<'o> {
     globals: &'o Globals,
     options: &'o CreateOptions,
-    json: Vec<u8>,
+    /// As it was read; nothing where we made it ourselves.
+    json: Option<Vec<u8>>,
     /// The configuration.
     pub spec: Spec,
     /// What will be done.
@@ -133,15 +136,15 @@ impl<'o> Making<'o> {
     ) -> Result<Making<'o>> {
         trace::mark("command line");
         let image = options.image.as_ref();
-        let staged = image
+        let mut staged = image
             .map(|image| Staged::new(image, &globals.root, &options.id))
             .transpose()?;
-        let (bundle, json, spec) = match &staged {
-            Some(staged) => (staged.bundle.clone(), staged.json()?, staged.spec.clone()),
+        let (bundle, json, spec) = match &mut staged {
+            Some(staged) => (staged.bundle.clone(), None, take(&mut staged.spec)),
             None => {
                 let bundle = absolute(&options.bundle)?;
                 let (json, spec) = read_config(&bundle, options.config_file.as_deref())?;
-                (bundle, json, spec)
+                (bundle, Some(json), spec)
             }
         };
         trace::mark("config.json");
@@ -207,7 +210,7 @@ impl<'o> Making<'o> {
         point("id-maps")?;
         self.limit(&mut made, mapped.pid())?;
         point("limits")?;
-        made.dir.write_first_config(&self.json)?;
+        made.dir.write_first_config(&self.json()?)?;
         let joined = mapped.join_cgroups(&made.cgroup.join_fds()?)?;
         point("cgroup-join")?;
         let record = self.stage(&mut made, joined.pid())?;
@@ -225,6 +228,16 @@ impl<'o> Making<'o> {
         match socket::readable(signals.as_raw_fd(), 0).context("poll")? {
             true => Err(interrupted()),
             false => Ok((made, created)),
+        }
+    }
+
+    /// The configuration as it is kept.
+    fn json(&self) -> Result<Cow<'_, [u8]>> {
+        match &self.json {
+            Some(json) => Ok(Cow::Borrowed(json)),
+            None => serde_json::to_vec(&self.spec)
+                .map(Cow::Owned)
+                .map_err(|error| Error::new(format!("write the configuration: {error}"))),
         }
     }
 

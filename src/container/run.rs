@@ -60,7 +60,8 @@ fn run_named(globals: &Globals, options: &CreateOptions, trace: &Trace<'_>) -> R
     trace.save();
     // Others may look at the container, signal it and run processes in it meanwhile.
     dir.unlock();
-    if let Some(image) = &options.image {
+    if let (Some(image), Some(staged)) = (&options.image, &making.staged) {
+        staged.settle();
         image::sweep(globals, &image.home);
     }
     let Some(signals) = signals else {

@@ -31,6 +31,8 @@ pub mod sched;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
+#[cfg(all(target_arch = "x86_64", any(test, linked_with_musl)))]
+pub mod string;
 pub mod tty;
 
 use nix::errno::Errno;

@@ -83,7 +83,8 @@ const ALWAYS: &str = "
 /// The filter for a process with these capabilities in its bounding set.
 pub fn default_profile(capabilities: &[String]) -> Seccomp {
     let has = |name: &str| capabilities.iter().any(|capability| capability == name);
-    let mut names: Vec<&str> = ALWAYS.split_whitespace().collect();
+    let mut names: Vec<&str> = Vec::with_capacity(512);
+    names.extend(ALWAYS.split_ascii_whitespace());
     for (capability, calls) in WITH_CAPABILITY {
         if has(capability) {
             names.extend(calls.split(' '));

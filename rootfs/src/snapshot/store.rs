@@ -20,6 +20,8 @@ use crate::layer::{Loose, OverlayXattrs, copy_metadata, remove_tree};
 /// What is kept beside a snapshot's directories.
 const RECORD: &str = "snapshot.json";
 const LOCK_SUFFIX: &str = ".lock";
+/// How overlayfs marks the directory of a `volatile` mount, so that it is not mounted again: a file in two directories.
+const VOLATILE_MARK: &str = "work/work/incompat/volatile/dirty";
 /// A layer that is an image.
 pub(super) const IMAGE: &str = "layer.erofs";
 
@@ -254,11 +256,24 @@ impl Snapshots {
         self.describe(id, &chain, record.read_only, record.volatile)
     }
 
+    /// Takes away the mark that a mounted `volatile` snapshot is not to be mounted again: for whoever removes it anyway
+    /// when it has ended, and has time now. What can't be done is left to [`Snapshots::remove`].
+    pub fn forget_mount(&self, id: &str) {
+        let Ok(path) = self.snapshot_dir(id) else {
+            return;
+        };
+        let mark = path.join(VOLATILE_MARK);
+        let _ = fs::remove_file(&mark);
+        for directory in mark.ancestors().skip(1).take(2) {
+            let _ = fs::remove_dir(directory);
+        }
+    }
+
     /// Removes a snapshot and what was written in it. It must not be mounted.
     pub fn remove(&self, id: &str) -> Result<()> {
         let path = self.snapshot_dir(id)?;
         if self.snapshot_record(id)?.owner.is_some() {
-            return remove_in_place(&path);
+            return self.remove_owned(id);
         }
         let work = self.work_name("removed");
         let _claim = Claim::wait(&lock_path(&work))?;
@@ -268,6 +283,17 @@ impl Snapshots {
             }
             Err(error) => Err(system("remove", &path)(error)),
             Ok(()) => remove_dir(&work),
+        }
+    }
+
+    /// [`Snapshots::remove`] of one that was prepared for an owner, which is who asks.
+    pub fn remove_owned(&self, id: &str) -> Result<()> {
+        let path = self.snapshot_dir(id)?;
+        match path.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(SnapshotError::Missing(id.to_owned()))
+            }
+            _ => remove_in_place(&path),
         }
     }
 
@@ -449,6 +475,10 @@ fn fill(path: &Path, chain: &Chain, record: &SnapshotRecord) -> Result<()> {
 
 /// The record goes last: a snapshot that is half gone still says whose it is.
 fn remove_in_place(path: &Path) -> Result<()> {
+    // Empty more often than not: then nobody has to look into them.
+    for name in ["upper", "work/work", "work"] {
+        let _ = fs::remove_dir(path.join(name));
+    }
     for entry in fs::read_dir(path).map_err(system("read", path))? {
         let name = entry.map_err(system("read", path))?.file_name();
         if name != RECORD {

@@ -162,10 +162,9 @@ fn root_file_system(mounts: &str) -> String {
             .split(':')
             .count()
     });
-    format!(
-        "{kind} of {} layers and a directory of its own",
-        one_by_one + in_a_row
-    )
+    // The lowest is no layer of the image: what init mounts on.
+    let layers = (one_by_one + in_a_row).saturating_sub(1);
+    format!("{kind} of {layers} layers and a directory of its own")
 }
 
 fn greeting() -> String {

@@ -72,6 +72,11 @@ impl Home {
         Ok(path)
     }
 
+    /// The lowest layer of containers.
+    pub(super) fn places(&self) -> PathBuf {
+        self.store.root().join(OVERLAY).join("places")
+    }
+
     /// Where notes about containers that a living process looks after are kept.
     pub(super) fn tended(&self) -> PathBuf {
         self.store.root().join(OVERLAY).join("tended")

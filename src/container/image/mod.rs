@@ -11,6 +11,7 @@ mod erofs;
 mod fetch;
 mod home;
 mod mounted;
+mod places;
 mod staged;
 mod subordinate;
 mod sweep;

@@ -4,6 +4,7 @@
 //! directory names the store before anything is made there. So [`sweep`](super::sweep()) finds whatever is left.
 
 use super::home::Home;
+use super::places;
 use super::subordinate::{has_many_ids, with_all_ids};
 use super::sweep::Tended;
 use super::{Base, Fetched, ImageOptions};
@@ -65,7 +66,7 @@ pub struct Staged<'o> {
     pub bundle: PathBuf,
     /// For the plan.
     pub overlay: OverlayMount,
-    /// The configuration.
+    /// The configuration: taken by whoever makes the container.
     pub spec: Spec,
     /// Our note that we look after it.
     pub tended: Tended,
@@ -121,8 +122,12 @@ impl<'o> Staged<'o> {
         if run.is_rootless {
             become_the_one_id(&mut made.spec);
         }
+        let mut overlay = snapshots.plan(&record.snapshot, &chain, true)?;
+        if let Base::Image(_) = &options.base {
+            places::add(&options.home, &mut overlay)?;
+        }
         Ok(Staged {
-            overlay: snapshots.plan(&record.snapshot, &chain, true)?,
+            overlay,
             bundle: bundle_dir,
             spec: made.spec,
             options,
@@ -157,6 +162,14 @@ impl<'o> Staged<'o> {
         Ok(())
     }
 
+    /// The container runs: what overlayfs left for the case of another mount goes now, while the program works.
+    pub fn settle(&self) {
+        self.options
+            .home
+            .snapshots
+            .forget_mount(&self.record.snapshot);
+    }
+
     /// Where each of the image's volumes is in the container, and its directory in the store.
     pub fn volumes(&self) -> Vec<(PathBuf, PathBuf)> {
         let volumes = self.record.volumes.iter().enumerate();
@@ -179,12 +192,6 @@ impl<'o> Staged<'o> {
             (Some(uid), Some(gid)) if !run.is_rootless => chown(path, Some(uid), Some(gid)),
             _ => Ok(()),
         }
-    }
-
-    /// The configuration as it is kept.
-    pub fn json(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(&self.spec)
-            .map_err(|error| Error::new(format!("write the configuration: {error}")))
     }
 }
 
@@ -242,7 +249,7 @@ fn become_the_one_id(spec: &mut Spec) {
 /// Removes a container's directory and its claim on the image; what is gone already is fine.
 pub fn discard(record: &ImageRecord) -> Result<()> {
     let home = Home::reopen(&record.store);
-    let remove = || match home.snapshots.remove(&record.snapshot) {
+    let remove = || match home.snapshots.remove_owned(&record.snapshot) {
         Ok(()) | Err(SnapshotError::Missing(_)) => Ok(()),
         Err(error) => Err(Error::from(error)),
     };

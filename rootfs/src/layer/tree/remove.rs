@@ -1,6 +1,6 @@
 //! Removing a tree by handles, one component at a time: never follows a link, never leaves the directory it is given.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, chmodat, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
@@ -20,6 +20,14 @@ pub(crate) fn remove_tree(
         Err(Errno::ISDIR | Errno::PERM) => {}
         done => return done,
     }
+    remove_directory(parent, name, gone)
+}
+
+fn remove_directory(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    gone: &mut dyn FnMut(u64),
+) -> Result<(), Errno> {
     let dir = match openat(parent, name, DIRECTORY, Mode::empty()) {
         Err(Errno::ACCESS) if is_directory(parent, name)? => {
             chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
@@ -51,9 +59,10 @@ fn sweep(dir: impl AsFd, gone: &mut dyn FnMut(u64)) -> Result<(), Errno> {
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
         let child = entry.file_name().to_bytes();
-        match child {
-            b"." | b".." => {}
-            _ if is_directory(dir, child)? => remove_tree(dir, child, gone)?,
+        match (child, entry.file_type()) {
+            (b"." | b"..", _) => {}
+            (_, FileType::Directory) => remove_directory(dir, child, gone)?,
+            (_, FileType::Unknown) => remove_tree(dir, child, gone)?,
             _ => unlinkat(dir, child, AtFlags::empty())?,
         }
     }
