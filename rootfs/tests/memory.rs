@@ -45,6 +45,22 @@ fn made(make: impl FnMut(usize) -> Option<Vec<u8>> + Send + 'static) -> Box<dyn 
     })
 }
 
+/// One file of so many MiB, which never are in memory at once: noise, again and again with another byte in front.
+fn big_file(mib: usize) -> Box<dyn Read + Send> {
+    let mut state = 1u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let block: Vec<u8> = (0..16 << 10).map(|_| noise()).collect();
+    let block = block.repeat(64);
+    made(move |n| match n {
+        0 => Some(file("big", "").size((mib as u64) << 20).header().to_vec()),
+        n if n <= mib => Some([&[n as u8], &block[1..]].concat()),
+        _ => None,
+    })
+}
+
 fn layer(kind: &str) -> Box<dyn Read + Send> {
     match kind {
         "directories" => made(|n| {
@@ -110,11 +126,12 @@ fn layer(kind: &str) -> Box<dyn Read + Send> {
             std::io::Write::write_all(&mut encoder, &tar).unwrap();
             Box::new(std::io::Cursor::new(encoder.finish().unwrap()))
         }
-        "one big file" => made(|n| match n {
-            0 => Some(file("big", "").size(96 << 20).header().to_vec()),
-            1..=96 => Some(vec![n as u8; 1 << 20]),
-            _ => None,
-        }),
+        "one big file" => big_file(96),
+        "208 MiB of gzip" => {
+            let level = flate2::Compression::fast();
+            Box::new(flate2::read::GzEncoder::new(big_file(208), level))
+        }
+        "208 MiB of zstd" => Box::new(zstd::stream::read::Encoder::new(big_file(208), 1).unwrap()),
         _ => Box::new(std::io::Cursor::new(zstd(&archive([])))),
     }
 }
@@ -166,7 +183,11 @@ fn memory_stays_below_64_mib_whatever_the_layer() {
     let as_directory = kinds.map(|kind| (kind, None));
     let as_image = kinds.iter().chain(&of_images);
     let as_image = as_image.map(|kind| (*kind, Some((IMAGE, "1"))));
-    for (kind, image) in as_directory.into_iter().chain(as_image) {
+    let long = [
+        ("208 MiB of gzip", None),
+        ("208 MiB of zstd", Some((IMAGE, "1"))),
+    ];
+    for (kind, image) in as_directory.into_iter().chain(as_image).chain(long) {
         let output = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",

@@ -16,6 +16,7 @@ mod global;
 mod hook_setting;
 mod hooks;
 mod image_commit;
+mod image_cost;
 mod image_space;
 mod image_tree;
 mod install;
@@ -58,6 +59,7 @@ fn main() -> std::process::ExitCode {
             ("hooks", hooks::CASES),
             ("install", install::CASES),
             ("image_commit", image_commit::CASES),
+            ("image_cost", image_cost::CASES),
             ("image_space", image_space::CASES),
             ("image_tree", image_tree::CASES),
             ("kill", kill::CASES),

@@ -1,11 +1,12 @@
 //! Containers of images whose ids are not the host's: in a user namespace, and of a caller without privileges.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use crate::run_image::{command, run};
 use crate::support::runtime::Invocation;
+use crate::support::sandbox::wait_for;
 use crate::support::{Container, ImageMaker, Sandbox, cases, runtime};
 
 cases![
@@ -14,10 +15,12 @@ cases![
     a_mapped_container_lives_and_dies_like_others,
     refuses_maps_that_make_no_sense,
     runs_without_privileges,
+    erofs_is_for_the_machines_root,
     removes_what_only_root_could_write,
     the_demo_runs_without_privileges,
     layers_keep_their_owners_for_whoever_has_ranges,
     a_detached_container_of_many_ids_is_left_by_others,
+    what_many_ids_left_half_made_is_swept,
     what_many_ids_wrote_is_committed_and_removed,
     ids_that_can_not_be_used_are_told_of,
 ];
@@ -251,6 +254,20 @@ impl<'t> Stranger<'t> {
             .env("XDG_RUNTIME_DIR", self.home.join("run"))
             .env("XDG_DATA_HOME", self.home.join("data"))
             .env("TMPDIR", self.home.join("tmp"))
+            // Nobody but the machine's root mounts EROFS, whatever the other cases are run with.
+            .env("CRUN_LITE_SNAPSHOTTER", "overlay")
+    }
+
+    /// The next commands remove what a killed one left; what it started may take a moment to end.
+    #[track_caller]
+    fn is_swept(&self, words: &[&str]) {
+        let places =
+            ["snapshots", "tended", "work"].map(|name| format!("data/crun-lite/overlay/{name}"));
+        wait_for("the killed one to be swept", || {
+            self.runs(words).output().ok();
+            let store: usize = places.iter().map(|place| self.left(place)).sum();
+            store + self.left("run/crun-lite") == 0
+        });
     }
 
     fn left(&self, directory: &str) -> usize {
@@ -287,6 +304,15 @@ fn runs_without_privileges(t: &Sandbox) {
     };
     assert_eq!(who("web"), "1000\n1000");
     assert_eq!(who("77:88"), "77\n88");
+}
+
+fn erofs_is_for_the_machines_root(t: &Sandbox) {
+    let stranger = Stranger::new(t);
+    let image = users_image(t);
+    stranger
+        .runs(&["run", "-q", "--snapshotter", "erofs", "--image", &image])
+        .output()
+        .refused_with(&["the machine's root", "overlay"]);
 }
 
 fn removes_what_only_root_could_write(t: &Sandbox) {
@@ -370,6 +396,53 @@ fn a_detached_container_of_many_ids_is_left_by_others(t: &Sandbox) {
     stranger.runs(&["delete", "--force", &id]).output().silent();
     assert_eq!(stranger.left("data/crun-lite/overlay/snapshots"), 0);
     assert_eq!(stranger.left("run/crun-lite"), 0);
+}
+
+/// A half-made container whose directory belongs to a subordinate id, and one whose program gave files to others.
+fn what_many_ids_left_half_made_is_swept(t: &Sandbox) {
+    runtime::needs_injected_faults();
+    let stranger = Stranger::with_ranges(t);
+    let image = ImageMaker::busybox(t)
+        .layer(|dir| {
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).expect("chmod");
+            chown(dir, Some(12), Some(34)).expect("chown");
+        })
+        .write();
+    let words = ["run", "-q", "--image", &image, "--", "true"];
+    stranger.runs(&words).output().ok();
+    let snapshots = stranger.home.join("data/crun-lite/overlay/snapshots");
+    let owners = || -> Vec<u32> {
+        let containers = fs::read_dir(&snapshots).expect("read").flatten();
+        let uppers = containers.map(|entry| fs::metadata(entry.path().join("upper")));
+        uppers.flatten().map(|upper| upper.uid()).collect()
+    };
+    for point in ["snapshot", "created"] {
+        let killed = stranger
+            .runs(&words)
+            .env("CRUN_LITE_FAULT", format!("parent:{point}:die"))
+            .output();
+        assert!(!killed.status.success(), "{point}: {killed}");
+        assert_eq!(owners(), [Stranger::FIRST + 11], "{point}");
+        stranger.is_swept(&words);
+    }
+    let id = t.new_id();
+    let script =
+        "mkdir -m 700 /mine; touch /mine/x; chown -R 56:78 /mine; touch /ready; exec sleep 100";
+    let running = stranger
+        .runs(&[
+            "run", "-q", "--image", &image, "--name", &id, "--", "sh", "-c", script,
+        ])
+        .spawn();
+    wait_for("the program to have written", || {
+        let ready = fs::read_dir(&snapshots).expect("read").flatten();
+        ready
+            .into_iter()
+            .any(|entry| entry.path().join("upper/ready").exists())
+    });
+    running.signal(nix::sys::signal::Signal::SIGKILL);
+    drop(running.wait());
+    stranger.runs(&["kill", &id, "KILL"]).output().ok();
+    stranger.is_swept(&words);
 }
 
 fn what_many_ids_wrote_is_committed_and_removed(t: &Sandbox) {

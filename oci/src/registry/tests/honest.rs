@@ -68,6 +68,35 @@ fn layers_reach_the_sink_in_the_same_pass() {
 }
 
 #[test]
+fn a_pull_that_shares_layers_asks_for_the_others_only() {
+    let (shared, old, new) = (layer(3, 300_000), layer(5, 1_000), layer(7, 2_000));
+    let first = Content::new(&[&shared, &old]);
+    let second = Content::new(&[&shared, &new]);
+    let offered = Arc::new(Mutex::new(first));
+    let fake = Fake::start({
+        let offered = offered.clone();
+        move |asked| offered.lock().expect("is whole").answer(asked)
+    });
+    let (_dir, store) = store();
+    pull(&store, &fake).expect("pulls");
+    let before = fake.asked().len();
+    let config = Digest::of(&second.config);
+    *offered.lock().expect("is whole") = second;
+    pull(&store, &fake).expect("pulls what differs");
+    let mut asked: Vec<String> = fake.asked()[before..]
+        .iter()
+        .filter_map(|asked| Some(asked.path.split_once("/app/")?.1.to_owned()))
+        .collect();
+    asked.sort();
+    let mut expected = [config, Digest::of(&new)].map(|digest| format!("blobs/{digest}"));
+    expected.sort();
+    assert_eq!(
+        asked,
+        [&expected[..], &["manifests/latest".into()]].concat()
+    );
+}
+
+#[test]
 fn cut_connections_are_resumed_where_they_broke() {
     let content = Content::new(&[&layer(3, 900_000)]);
     let fake = Fake::start(move |asked| {
