@@ -144,7 +144,7 @@ fn evaluate(
     let id = &promise.measure;
     let measure = report.measures.iter().find(|measure| measure.id == *id);
     let unknown = |reason: String| (Outcome::Unknown, reason);
-    let measure = measure.ok_or_else(|| unknown("the measure was not taken".to_owned()))?;
+    let measure = measure.ok_or_else(|| unknown(report.why_not(id)))?;
     let ours = samples(report, id, OURS).map_err(|reason| (Outcome::Miss, reason))?;
     if promise.against.is_empty() {
         let summary = summarize(ours).ok_or_else(|| unknown("no samples".to_owned()))?;

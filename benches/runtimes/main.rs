@@ -128,6 +128,7 @@ fn measure_all(options: &Options) -> Result<Report, String> {
     }
     report.gate = options.gate.then(|| gate.judge(&report));
     report.asked = survey.list(options);
+    report.budgets = budget::judge(&promises, &report);
     report.machine.load_after = machine::load();
     Ok(report)
 }

@@ -6,6 +6,7 @@
 use crate::budget::{Outcome, Verdict};
 use crate::gate::Judgement;
 use crate::machine::Machine;
+use crate::peers::{FLOOR, OURS};
 use crate::stats::{Summary, summarize};
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +131,20 @@ impl Row {
         }
     }
 
+    /// Why there is no number, in a reader's words; what was left out on purpose did not fail.
+    pub fn reason(&self) -> String {
+        match self.failure.as_deref() {
+            Some(reason) if self.is_left_out() => reason.to_owned(),
+            Some(reason) => format!("failed: {reason}"),
+            None => "failed: no samples".to_owned(),
+        }
+    }
+
+    pub fn is_left_out(&self) -> bool {
+        let reason = self.failure.as_deref().unwrap_or_default();
+        reason.starts_with(crate::measure::ONLY_FULL)
+    }
+
     pub fn noted(mut self, note: Option<String>) -> Self {
         self.note = note;
         self
@@ -234,6 +249,14 @@ impl Report {
         }
     }
 
+    /// Why a measure is not there: its question was left out, as far as its name tells.
+    pub fn why_not(&self, measure: &str) -> String {
+        let mut asked = self.asked.iter();
+        let question = asked.find(|asked| measure.starts_with(asked.name.as_str()));
+        let reason = question.and_then(|asked| asked.left_out.clone());
+        reason.unwrap_or_else(|| "the measure was not taken".to_owned())
+    }
+
     /// What all questions took together.
     pub fn took_s(&self) -> f64 {
         self.asked.iter().filter_map(|asked| asked.took_s).sum()
@@ -254,6 +277,16 @@ impl Report {
             .filter(|measure| missed.contains(&measure.id))
             .map(|measure| measure.question.as_str())
             .collect()
+    }
+
+    /// A peer's median as a multiple of ours and of the floor's, where these are known and it is neither.
+    pub fn multiples(&self, measure: &Measure, row: &Row) -> [Option<f64>; 2] {
+        [OURS, FLOOR].map(|base| {
+            let base = self
+                .row(&measure.id, base)
+                .filter(|base| base.peer != row.peer)?;
+            Some(row.summary.as_ref()?.median / base.summary.as_ref()?.median)
+        })
     }
 
     pub fn row(&self, measure: &str, peer: &str) -> Option<&Row> {

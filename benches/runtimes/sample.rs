@@ -25,7 +25,7 @@ pub struct Pace {
     pub rounds: usize,
     /// Rounds that do not count, before those that do.
     pub warm_up: usize,
-    /// Samples in a turn; the turn's first is thrown away when there are several.
+    /// Samples in a turn, of a slow peer one; the turn's first is thrown away when there are several.
     pub burst: usize,
     /// Silence before each sample that counts.
     pub idle: Duration,
@@ -36,6 +36,8 @@ pub struct Pace {
 
 /// So many are taken before their agreement is believed.
 const CONVINCING_SAMPLES: usize = 12;
+/// From this on a peer takes one sample a turn.
+const SLOW_MS: f64 = 60.0;
 /// How far the ends of every interval may be from its median, as a share of it, for the rounds to end.
 const NARROW_ENOUGH: f64 = 0.02;
 
@@ -103,13 +105,21 @@ impl<'a> Lane<'a> {
     }
 
     fn turn(&mut self, pace: Pace, counts: bool) {
-        if pace.burst > 1 {
-            self.step(Duration::ZERO, false);
-        }
         let idle = if counts { pace.idle } else { Duration::ZERO };
+        if pace.burst == 1 || self.is_slow() {
+            self.step(idle, counts);
+            return;
+        }
+        self.step(Duration::ZERO, false);
         for _ in 0..pace.burst {
             self.step(idle, counts);
         }
+    }
+
+    /// What a peer leaves behind is little beside this one's time, and a burst of it would take the time of all others.
+    fn is_slow(&self) -> bool {
+        let last = self.samples.first().and_then(|samples| samples.last());
+        last.is_some_and(|milliseconds| *milliseconds > SLOW_MS)
     }
 
     /// More samples would say the same.

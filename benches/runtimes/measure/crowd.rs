@@ -26,7 +26,7 @@ pub fn parallel(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
         .filter(|peer| kinds.contains(&peer.kind))
         .collect();
     let rounds = if ground.full { 10 } else { 3 };
-    let at_most = Duration::from_secs(if ground.full { 30 } else { 3 });
+    let at_most = Duration::from_secs(if ground.full { 12 } else { 3 });
     let mut lines: Vec<Line> = peers
         .iter()
         .map(|peer| Line {

@@ -2,7 +2,6 @@
 
 use super::figure::{digits, times, with_unit};
 use crate::model::{Curve, Measure, Report, Row};
-use crate::peers::OURS;
 use std::fmt::Write;
 
 pub fn render(report: &Report) -> String {
@@ -16,7 +15,7 @@ pub fn render(report: &Report) -> String {
         machine.cgroup
     );
     for measure in &report.measures {
-        table(&mut text, measure);
+        table(&mut text, report, measure);
     }
     for curve in &report.curves {
         points(&mut text, curve);
@@ -43,38 +42,35 @@ fn asked(text: &mut String, report: &Report) {
     }
 }
 
-fn table(text: &mut String, measure: &Measure) {
+fn table(text: &mut String, report: &Report, measure: &Measure) {
     // Writing to a String can't fail, here and below.
     let _ = write!(
         text,
-        "\n### {}\n\n| | median | 95 % interval | against crun-lite |\n|---|---|---|---|\n",
+        "\n### {}\n\n| | median | 95 % interval | to crun-lite | to the floor |\n|---|---|---|---|---|\n",
         measure.title
     );
-    let ours = measure.rows.iter().find(|row| row.peer == OURS);
-    let ours = ours
-        .and_then(|row| row.summary.as_ref())
-        .map(|summary| summary.median);
     for row in &measure.rows {
-        table_row(text, measure, row, ours);
+        table_row(text, report, measure, row);
     }
 }
 
-fn table_row(text: &mut String, measure: &Measure, row: &Row, ours: Option<f64>) {
+fn table_row(text: &mut String, report: &Report, measure: &Measure, row: &Row) {
     let note = row
         .note
         .as_deref()
         .map_or_else(String::new, |note| format!(" ({note})"));
     let name = cell(&format!("{}{note}", row.peer));
     let Some(summary) = &row.summary else {
-        let reason = cell(row.failure.as_deref().unwrap_or("no samples"));
-        let _ = writeln!(text, "| {name} | failed: {reason} | | |");
+        let reason = cell(&row.reason());
+        let _ = writeln!(text, "| {name} | {reason} | | | |");
         return;
     };
-    let against = ours.filter(|_| row.peer != OURS);
-    let against = against.map_or_else(String::new, |ours| times(summary.median / ours));
+    let [ours, floor] = report
+        .multiples(measure, row)
+        .map(|multiple| multiple.map_or_else(String::new, times));
     let _ = writeln!(
         text,
-        "| {name} | {} | {} to {} | {against} |",
+        "| {name} | {} | {} to {} | {ours} | {floor} |",
         with_unit(summary.median, measure.unit),
         digits(summary.low),
         digits(summary.high)

@@ -57,8 +57,7 @@ fn table(text: &mut String, measure: &Measure) {
 
 fn cells(row: &Row, ours: Option<f64>, floor: Option<f64>) -> String {
     let Some(summary) = &row.summary else {
-        let reason = row.failure.as_deref().unwrap_or("no samples");
-        return format!("failed: {reason}");
+        return row.reason();
     };
     let mut cells = format!(
         "{:>10.2}  [{:.2}, {:.2}]  min {:.2}",

@@ -26,7 +26,7 @@ function contrast(a, b) {
 function unreadable(frame, page, wrong) {
   const style = element => frame.contentWindow.getComputedStyle(element);
   const ground = element => style(element.closest(".measure, .curve, .cards li") || page.body).backgroundColor;
-  for (const element of page.querySelectorAll("h1, h2, h3, p, li, th, td, small, .note, .failed, .verdict, summary"))
+  for (const element of page.querySelectorAll("h1, h2, h3, p, li, th, td, small, .note, .failed, .verdict, summary, nav a, .left-out"))
     if (contrast(style(element).color, ground(element)) < 4.5) wrong.push(`${element.className || element.tagName} is faint`);
   for (const element of page.querySelectorAll(".phase:not(.whole)"))
     if (contrast(style(element).fill, ground(element)) < 3) wrong.push(`${element.getAttribute("class")} is faint`);

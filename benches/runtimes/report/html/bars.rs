@@ -13,64 +13,74 @@ pub fn draw(page: &mut String, report: &Report, unit: Unit) {
         .iter()
         .filter(|measure| measure.unit == unit)
     {
-        table(page, measure);
+        table(page, report, measure);
     }
 }
 
-fn table(page: &mut String, measure: &Measure) {
+fn table(page: &mut String, report: &Report, measure: &Measure) {
+    let has_floor = measure.rows.iter().any(|row| row.peer == FLOOR);
+    let floored = if has_floor { " floored" } else { "" };
+    let head = if has_floor {
+        "<th scope=\"col\">to floor</th>"
+    } else {
+        ""
+    };
     let _ = write!(
         page,
         "<article class=\"measure\" data-measure=\"{}\">\n<h3>{}</h3>\n<p class=\"about\">{}</p>\n\
-         <table class=\"bars\" role=\"table\"><thead><tr role=\"row\"><th scope=\"col\">Peer</th>\
-         <th scope=\"col\">Median</th><th scope=\"col\">to ours</th><th scope=\"col\"><span class=\"unseen\">Chart</span></th></tr></thead><tbody>\n",
+         <table class=\"bars{floored}\" role=\"table\"><thead><tr role=\"row\"><th scope=\"col\">Peer</th>\
+         <th scope=\"col\">Median</th><th scope=\"col\">to ours</th>{head}<th scope=\"col\"><span class=\"unseen\">Chart</span></th></tr></thead><tbody>\n",
         measure.id,
         escape(&measure.title),
         escape(&measure.about)
     );
     let scale = scale(&measure.rows);
-    let ours = measure.rows.iter().find(|row| row.peer == OURS);
-    let ours = ours
-        .and_then(|row| row.summary.as_ref())
-        .map(|summary| summary.median);
     for row in &measure.rows {
-        draw_row(page, row, measure.unit, scale, ours);
+        let multiples = report.multiples(measure, row);
+        let shown = &multiples[..if has_floor { 2 } else { 1 }];
+        draw_row(page, row, measure.unit, scale, shown);
     }
     page.push_str("</tbody></table>\n</article>\n");
 }
 
-fn draw_row(page: &mut String, row: &Row, unit: Unit, scale: f64, ours: Option<f64>) {
-    let note = row.note.as_deref().map_or_else(String::new, |note| {
-        format!("<span class=\"note\">{}</span>", escape(note))
-    });
+fn draw_row(page: &mut String, row: &Row, unit: Unit, scale: f64, multiples: &[Option<f64>]) {
     let _ = write!(
         page,
-        "<tr role=\"row\" class=\"{}\" data-peer=\"{}\"><th scope=\"row\" role=\"rowheader\">{}{note}</th>",
+        "<tr role=\"row\" class=\"{}\" data-peer=\"{}\"><th scope=\"row\" role=\"rowheader\">{}</th>",
         class(&row.peer),
         escape(&row.peer),
         escape(&row.peer)
     );
     match &row.summary {
         None => {
-            let reason = row.failure.as_deref().unwrap_or("no samples");
-            let _ = writeln!(
-                page,
-                "<td role=\"cell\" class=\"failed\">failed: {}</td></tr>",
-                escape(reason)
-            );
+            let class = if row.is_left_out() {
+                "left-out"
+            } else {
+                "failed"
+            };
+            let reason = escape(&row.reason());
+            let _ = write!(page, "<td role=\"cell\" class=\"{class}\">{reason}</td>");
         }
         Some(summary) => {
-            let compared = ours.filter(|_| row.peer != OURS);
-            let compared = compared.map_or_else(String::new, |ours| times(summary.median / ours));
-            let _ = writeln!(
+            let _ = write!(
                 page,
-                "<td role=\"cell\" class=\"value\"><data value=\"{}\">{}</data></td><td role=\"cell\" class=\"factor\">{compared}</td>\
-                 <td role=\"cell\" class=\"chart\">{}</td></tr>",
+                "<td role=\"cell\" class=\"value\"><data value=\"{}\">{}</data></td>",
                 summary.median,
                 with_unit(summary.median, unit),
-                bar(row, summary, unit, scale)
             );
+            for multiple in multiples {
+                let shown = multiple.map_or_else(String::new, times);
+                let _ = write!(page, "<td role=\"cell\" class=\"factor\">{shown}</td>");
+            }
+            let chart = bar(row, summary, unit, scale);
+            let _ = write!(page, "<td role=\"cell\" class=\"chart\">{chart}</td>");
         }
     }
+    if let Some(note) = &row.note {
+        let note = escape(note);
+        let _ = write!(page, "<td role=\"cell\" class=\"note\">{note}</td>");
+    }
+    page.push_str("</tr>\n");
 }
 
 fn class(peer: &str) -> &'static str {
@@ -81,14 +91,19 @@ fn class(peer: &str) -> &'static str {
     }
 }
 
-/// The number at the right edge: the longest bar with its interval, unless it dwarfs all others.
+/// The number at the right edge: the longest bar with its interval, unless it dwarfs all others. Ours is never torn.
 fn scale(rows: &[Row]) -> f64 {
     const DWARFS: f64 = 8.0;
+    /// What is so many times ours is shown beside it in full.
+    const NEAR_OURS: f64 = 2.5;
     /// So many bars' lengths of interval are shown.
     const LONGEST_INTERVAL: f64 = 2.0;
     let summaries: Vec<&Summary> = rows.iter().filter_map(|row| row.summary.as_ref()).collect();
     let medians: Vec<f64> = summaries.iter().map(|summary| summary.median).collect();
-    let most = median(&medians) * DWARFS;
+    let ours = rows.iter().find(|row| row.peer == OURS);
+    let ours = ours.and_then(|row| row.summary.as_ref());
+    let near = ours.map_or(0.0, |summary| summary.median * NEAR_OURS);
+    let most = (median(&medians) * DWARFS).max(near);
     let fitting = summaries.iter().filter(|summary| summary.median <= most);
     let tops = fitting.map(|summary| summary.high.min(summary.median * LONGEST_INTERVAL));
     tops.fold(f64::MIN_POSITIVE, f64::max) * 1.08

@@ -12,7 +12,8 @@ const LEFT: f64 = 46.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;
-const STEPS: usize = 4;
+/// So many lines at least, but for the last.
+const STEPS: f64 = 4.0;
 
 pub fn draw(page: &mut String, report: &Report) {
     if report.curves.is_empty() {
@@ -59,16 +60,22 @@ struct Frame {
     right: f64,
     bottom: f64,
     top: f64,
+    /// Between two lines of the grid.
+    step: f64,
 }
 
 impl Frame {
     fn of(curve: &Curve) -> Self {
         let points = || curve.lines.iter().flat_map(|line| &line.points);
-        let top = points().map(|point| point.median).fold(0.0, f64::max);
+        let most = points().map(|point| point.median).fold(0.0, f64::max);
+        let least = points().map(|point| point.median).fold(0.0, f64::min);
+        let span = most - least;
+        let step = round_up(if span > 0.0 { span / STEPS } else { 1.0 });
         Self {
             right: points().map(|point| point.x).fold(1.0, f64::max),
-            bottom: points().map(|point| point.median).fold(0.0, f64::min),
-            top: round_up(if top > 0.0 { top } else { 1.0 }),
+            bottom: (least / step).floor() * step,
+            top: (most / step).ceil().max(1.0) * step,
+            step,
         }
     }
 
@@ -82,8 +89,9 @@ impl Frame {
     }
 
     fn axes(&self, page: &mut String, curve: &Curve) {
-        for step in 0..=STEPS {
-            let value = self.bottom + (self.top - self.bottom) * step as f64 / STEPS as f64;
+        let lines = ((self.top - self.bottom) / self.step).round() as usize;
+        for line in 0..=lines {
+            let value = self.bottom + self.step * line as f64;
             let y = self.y(value);
             let _ = write!(
                 page,
@@ -91,7 +99,7 @@ impl Frame {
                 WIDTH - RIGHT,
                 LEFT - 6.0,
                 y + 4.0,
-                digits(value)
+                value_of_axis(value)
             );
         }
         let marks: Vec<f64> = curve
@@ -146,6 +154,12 @@ impl Frame {
     }
 }
 
+/// A step of the grid needs no more digits than it has.
+fn value_of_axis(value: f64) -> String {
+    let hundredths = (value * 100.0).round();
+    format!("{}", hundredths / 100.0)
+}
+
 /// The next of 1, 2, 2.5, 5, 10 times a power of ten.
 fn round_up(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
@@ -177,7 +191,7 @@ fn legend(page: &mut String, curve: &Curve) {
         });
         let _ = writeln!(
             page,
-            "<li><i class=\"key c{index}\"></i>{}{failure}</li>",
+            "<li><svg class=\"key\" viewBox=\"0 0 30 8\" aria-hidden=\"true\"><path class=\"line c{index}\" d=\"M0 4H30\"/></svg>{}{failure}</li>",
             escape(&line.peer)
         );
     }

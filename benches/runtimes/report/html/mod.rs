@@ -27,7 +27,6 @@ pub fn render(report: &Report) -> Result<String, String> {
          <title>crun-lite: start time and memory</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
     );
     header(&mut page, report);
-    budget(&mut page, report);
     section(&mut page, "times", "Time", |page| {
         bars::draw(page, report, Unit::Milliseconds)
     });
@@ -46,7 +45,10 @@ pub fn render(report: &Report) -> Result<String, String> {
         "Where the time of a start goes",
         |page| waterfall::draw(page, report),
     );
+    budget(&mut page, report);
     method(&mut page, report);
+    let contents = contents(&page);
+    page = page.replacen("</header>", &format!("{contents}</header>"), 1);
     let data = super::json::render(report)?.replace('<', "\\u003c");
     let _ = write!(
         page,
@@ -65,6 +67,18 @@ fn section(page: &mut String, id: &str, title: &str, draw: impl FnOnce(&mut Stri
             "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n{content}</section>\n"
         );
     }
+}
+
+/// A link to each section that is there.
+fn contents(page: &str) -> String {
+    let headings = page.split("<h2 id=\"").skip(1);
+    let links = headings.filter_map(|rest| {
+        let (id, rest) = rest.split_once("\">")?;
+        let (title, _) = rest.split_once("</h2>")?;
+        Some(format!("<a href=\"#{id}\">{title}</a>"))
+    });
+    let links: Vec<String> = links.collect();
+    format!("<nav aria-label=\"Sections\">{}</nav>\n", links.join(" "))
 }
 
 fn header(page: &mut String, report: &Report) {
