@@ -259,22 +259,18 @@ pub fn keep_on_exec(fd: RawFd) -> Result<()> {
     unsafe { syscall!(SYS_fcntl, fd, libc::F_SETFD, 0) }.map(drop)
 }
 
-/// Closes every fd from 3 on but these, which are in order. KERNEL(<5.9): nothing is closed; all is close-on-exec.
+/// Closes every fd from 3 on but these, which are in order. One that stays open in a waiting init, such as the state
+/// directory's with its lock, would outlive a runtime that is killed.
 pub fn close_all_but(kept: &[RawFd]) {
     let mut first: libc::c_uint = 3;
     for &fd in kept {
         let fd = fd as libc::c_uint;
         if fd > first {
-            close_between(first, fd - 1);
+            let _ = close_range(first, fd - 1);
         }
         first = first.max(fd.saturating_add(1));
     }
-    close_between(first, libc::c_uint::MAX);
-}
-
-fn close_between(first: libc::c_uint, last: libc::c_uint) {
-    // SAFETY: only the child's own copies of fds are closed, and nothing in it owns one of those.
-    let _ = unsafe { syscall!(SYS_close_range, first, last, 0) };
+    let _ = close_range(first, libc::c_uint::MAX);
 }
 
 /// close_range(2) with `CLOSE_RANGE_CLOEXEC`: every fd from `first` on is closed by `execve`. KERNEL(5.11).
@@ -288,11 +284,16 @@ pub fn close_range(first: u32, last: u32) -> Result<()> {
     // SAFETY: takes no pointers.
     match unsafe { syscall!(SYS_close_range, first, last, 0) } {
         Err(Errno::ENOSYS) => {
-            (first..=last.min(HIGHEST_FD as u32)).for_each(|fd| close(fd as RawFd));
+            close_one_by_one(first, last);
             Ok(())
         }
         other => other.map(drop),
     }
+}
+
+#[cold]
+fn close_one_by_one(first: u32, last: u32) {
+    (first..=last.min(HIGHEST_FD as u32)).for_each(|fd| close(fd as RawFd));
 }
 
 /// fchdir(2).

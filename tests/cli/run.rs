@@ -233,7 +233,7 @@ fn serves_a_short_program_many_times(t: &Sandbox) {
         .bundle()
         .shell("exit 5")
         .set("/root/readonly", json!(true));
-    for _ in 0..30 {
+    for _ in 0..runtime::rounds(30) {
         assert_eq!(t.run(&bundle).code(), 5);
     }
 }

@@ -5,6 +5,7 @@ use crate::support::{Bundle, Sandbox, cases, json, sandbox};
 
 cases![
     leaks_no_descriptor,
+    a_waiting_init_has_no_lock,
     preserves_descriptors,
     takes_descriptors_that_are_not_open,
     passes_listen_fds,
@@ -31,6 +32,17 @@ fn run_redirected(
         .chain([id.as_str()])
         .collect();
     t.runtime(&arguments).redirections(redirections).output()
+}
+
+/// The lock of a `create` that is killed ends with it, or no later command would get at the container.
+fn a_waiting_init_has_no_lock(t: &Sandbox) {
+    let container = t.create(&t.bundle().idle());
+    let locked = t.root().join(&container.id);
+    let open = format!("/proc/{}/fd", container.pid());
+    let open = std::fs::read_dir(open).expect("list the descriptors of init");
+    let open = open.flatten().map(|entry| std::fs::read_link(entry.path()));
+    let open: Vec<_> = open.flatten().collect();
+    assert!(!open.is_empty() && !open.contains(&locked), "{open:?}");
 }
 
 fn leaks_no_descriptor(t: &Sandbox) {

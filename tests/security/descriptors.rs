@@ -28,7 +28,8 @@ fn bait(t: &Sandbox) -> (String, String) {
 
 fn cve_2024_21626_cwd_in_a_leaked_descriptor(t: &Sandbox) {
     let (_, search) = bait(t);
-    for fd in 3..64 {
+    // Numbers far above what is open differ in nothing but the number.
+    for fd in (3..20).chain(20..20 + runtime::rounds(44)) {
         let places: &[&str] = if fd < 20 {
             &["", "/..", "/../.."]
         } else {
@@ -162,7 +163,7 @@ fn cve_2019_5736_the_binary_survives_exec(t: &Sandbox) {
         .shell(attack);
     let container = t.start(&bundle);
     let root = t.root();
-    for _ in 0..30 {
+    for _ in 0..runtime::rounds(30) {
         let words = [
             program.as_str(),
             "--root",
@@ -186,7 +187,7 @@ fn cve_2016_9962_the_joining_process_is_not_dumpable(t: &Sandbox) {
     let attack = "while true; do for p in /proc/[0-9]*; do test ${p#/proc/} = 1 -o ${p#/proc/} = $$ && continue; ls $p/fd 2>/dev/null | grep -qE '^([3-9]|[1-9][0-9]+)$' && ls -l $p/fd 2>/dev/null | grep -E ' ([3-9]|[1-9][0-9]+) -> /(tmp|run|work|sys/fs)' >> /leaks; done; done";
     let bundle = t.bundle().writable().capabilities(&[]).shell(attack);
     let container = t.start(&bundle);
-    for _ in 0..30 {
+    for _ in 0..runtime::rounds(30) {
         container.exec("true").ok();
     }
     let leaks = fs::read_to_string(bundle.rootfs().join("leaks")).unwrap_or_default();
@@ -198,11 +199,13 @@ fn cve_2016_9962_the_joining_process_is_not_dumpable(t: &Sandbox) {
 
 fn cve_2020_15257_no_abstract_sockets(t: &Sandbox) {
     let container = t.running(t.bundle().without_namespace("network"));
+    // Only those with an @ are abstract; the others are any program's of the host.
     let sockets = container.sh("cat /proc/net/unix");
-    assert!(
-        !sockets.contains("crun-lite") && !sockets.contains(&container.id),
-        "{sockets}"
-    );
+    let is_ours = |line: &str| line.contains("crun-lite") || line.contains(&container.id);
+    let ours = sockets
+        .lines()
+        .find(|line| line.contains('@') && is_ours(line));
+    assert_eq!(ours, None);
     assert!(
         !sandbox::read("/proc/net/unix")
             .lines()

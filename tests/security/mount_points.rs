@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{Bundle, Sandbox, cases, json};
+use crate::support::{Bundle, Sandbox, cases, json, runtime};
 
 cases![
     cve_2015_3629_mount_points_follow_no_link_out,
@@ -127,7 +127,7 @@ fn cve_2021_30465_a_swapped_destination_stays_inside(t: &Sandbox) {
             .mount("/mnt/dir", "tmpfs", "tmpfs", &[])
             .mount("/mnt/dir/deep/er", "tmpfs", "tmpfs", &[])
             .args(&["/bin/true"]);
-        for _ in 0..40 {
+        for _ in 0..runtime::rounds(40) {
             t.run(&bundle);
             victim.is_untouched();
         }

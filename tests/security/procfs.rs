@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::{Sandbox, cases, json, sandbox};
+use crate::support::{Sandbox, cases, json, runtime, sandbox};
 
 cases![
     cve_2019_16884_proc_may_not_be_a_volume,
@@ -128,7 +128,7 @@ fn cve_2025_31133_a_racer_swaps_dev_null(t: &Sandbox) {
     };
     std::thread::scope(|scope| {
         scope.spawn(swap);
-        for _ in 0..30 {
+        for _ in 0..runtime::rounds(30) {
             let output = t.run(&bundle);
             assert!(!output.stdout.contains("SECRET"), "{output}");
             assert!(!output.stdout.contains("root:"), "{output}");

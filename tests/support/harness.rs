@@ -187,8 +187,9 @@ fn run_all(
         for _ in 0..threads.min(chosen.len()) {
             scope.spawn(|| {
                 while let Some((name, case)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let began = Instant::now();
                     let verdict = known.judge(name, run_one(name, *case));
-                    print_line(name, &verdict);
+                    print_line(name, &verdict, began);
                     verdicts
                         .lock()
                         .expect("a printing thread panicked")
@@ -235,8 +236,12 @@ impl differences::Known {
     }
 }
 
-fn print_line(name: &str, verdict: &Verdict) {
+/// What passed is told with its time where `CRUN_LITE_TIMES` is set.
+fn print_line(name: &str, verdict: &Verdict, began: Instant) {
     let word = match verdict {
+        Verdict::Passed if std::env::var_os("CRUN_LITE_TIMES").is_some() => {
+            format!("ok <{:.1} s>", began.elapsed().as_secs_f64())
+        }
         Verdict::Passed => "ok".to_owned(),
         Verdict::Failed(_) => "FAILED".to_owned(),
         Verdict::Ignored(reason) => format!("ignored, {reason}"),

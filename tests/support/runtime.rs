@@ -23,7 +23,14 @@ pub fn patience(seconds: u64) -> Duration {
     Duration::from_secs(seconds * factor)
 }
 
-/// The same for `demo`, which packs the runtime itself into a layer: a debug build takes half a minute under load.
+/// How often a case tries what fails seldom: a fifth on an emulated machine, which is slow and repeats what the host of
+/// all tests does in full.
+pub fn rounds(full: usize) -> usize {
+    let is_emulated = std::env::var_os("CRUN_LITE_PATIENCE").is_some();
+    if is_emulated { full.div_ceil(5) } else { full }
+}
+
+/// The longest that `demo` may take, which packs the runtime itself into a layer: a debug build takes half a minute under load.
 pub const DEMO_TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// Held for reading while a process is forked and for writing while a file that will be executed is written: a child
