@@ -1,5 +1,6 @@
 //! The shapes of argument that subcommands are made of, and how their values are read back.
 
+use super::offer::Offer;
 use crate::container::Id;
 use crate::error::{Error, Result};
 use clap::{Arg, ArgAction, ArgMatches};
@@ -31,13 +32,11 @@ pub fn options(name: &'static str, value: &'static str, help: &'static str) -> A
 }
 
 /// `--trace-start`, of every command that starts a process.
-pub fn trace_start() -> Arg {
-    option(
-        crate::container::trace::OPTION,
-        "FILE",
-        "write the phases of the start to FILE, as a trace for Perfetto",
-    )
-}
+pub const TRACE_START: Offer = Offer::option(
+    crate::container::trace::OPTION,
+    "FILE",
+    "write the phases of the start to FILE, as a trace for Perfetto",
+);
 
 /// The container's id.
 pub fn container_id() -> Arg {

@@ -1,61 +1,67 @@
 //! `create`: makes a container whose process waits for `start`.
 
 use super::ExitCode;
-use super::argument::{container_id, flag, id, is_set, number, option, path, trace_start};
+use super::argument::{TRACE_START, container_id, id, is_set, number, path};
+use super::offer::{Offer, with_all, with_meant};
 use crate::container::{CreateOptions, Globals, Id};
 use crate::error::Result;
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
+use std::ffi::OsString;
 
-pub fn command() -> Command {
-    Command::new("create")
-        .about("make a container whose process waits for start")
-        .args(arguments())
-        .arg(container_id())
-}
-
-/// What `create` and `run` have in common.
-pub fn arguments() -> Vec<Arg> {
-    let bundle = option(
+/// What `create` and `run` of a bundle have in common.
+pub const BUNDLE: &[Offer] = &[
+    Offer::option(
         "bundle",
         "DIR",
         "the bundle (default: the present directory)",
-    );
-    let config = option(
+    )
+    .short('b'),
+    Offer::option(
         "config",
         "FILE",
         "the configuration, instead of the bundle's config.json",
-    );
-    let own = [bundle.short('b'), config.short('f')];
-    own.into_iter().chain(start_arguments()).collect()
-}
+    )
+    .short('f'),
+];
 
 /// What they have in common whatever the container is made from.
-pub fn start_arguments() -> Vec<Arg> {
-    vec![
-        option(
-            "console-socket",
-            "PATH",
-            "send the terminal's master to this socket",
-        ),
-        option(
-            "pidfd-socket",
-            "PATH",
-            "send a pidfd of init to this socket",
-        ),
-        option("pid-file", "FILE", "write init's pid there"),
-        flag("no-pivot", "don't use pivot_root, for a root on a ramdisk"),
-        flag("no-new-keyring", "keep the caller's session keyring"),
-        flag("no-subreaper", "don't adopt orphans of the container"),
-        option(
-            "preserve-fds",
-            "N",
-            "pass N file descriptors from 3 on to the container",
-        ),
-        trace_start(),
-    ]
+pub const START: &[Offer] = &[
+    Offer::option(
+        "console-socket",
+        "PATH",
+        "send the terminal's master to this socket",
+    ),
+    Offer::option(
+        "pidfd-socket",
+        "PATH",
+        "send a pidfd of init to this socket",
+    ),
+    Offer::option("pid-file", "FILE", "write init's pid there"),
+    Offer::flag("no-pivot", "don't use pivot_root, for a root on a ramdisk"),
+    Offer::flag("no-new-keyring", "keep the caller's session keyring"),
+    Offer::flag("no-subreaper", "don't adopt orphans of the container"),
+    Offer::option(
+        "preserve-fds",
+        "N",
+        "pass N file descriptors from 3 on to the container",
+    ),
+    TRACE_START,
+];
+
+pub fn command() -> Command {
+    with_all(bare(), &[BUNDLE, START]).arg(container_id())
 }
 
-/// The options that [`arguments`] describes.
+/// [`command`] with the options that these words can mean.
+pub fn brief(words: &[OsString]) -> Option<Command> {
+    Some(with_meant(bare(), &[BUNDLE, START], words)?.arg(container_id()))
+}
+
+fn bare() -> Command {
+    Command::new("create").about("make a container whose process waits for start")
+}
+
+/// The options that [`BUNDLE`] and [`START`] describe.
 pub fn options(matches: &ArgMatches, id: Id) -> Result<CreateOptions> {
     let bundle = path(matches, "bundle").unwrap_or_else(|| ".".into());
     Ok(CreateOptions {
@@ -64,7 +70,7 @@ pub fn options(matches: &ArgMatches, id: Id) -> Result<CreateOptions> {
     })
 }
 
-/// The options that [`start_arguments`] describes, over `others`.
+/// The options that [`START`] describes, over `others`.
 pub fn start_options(matches: &ArgMatches, others: CreateOptions) -> Result<CreateOptions> {
     Ok(CreateOptions {
         console_socket: path(matches, "console-socket"),

@@ -1,77 +1,78 @@
 //! `exec`: runs another process in a container. Its command line ends where the process's begins.
 
-use super::argument::{self, container_id, flag, number, option, options, path, text, texts};
+use super::argument::{self, TRACE_START, container_id, is_set, number, path, text, texts};
+use super::offer::{Offer, with_all, with_meant};
 use super::{ExitCode, exit_code};
 use crate::container::options::ExecUser;
 use crate::container::{ExecOptions, Globals};
 use crate::error::{Error, Result};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::ffi::OsString;
+
+const OFFERED: &[Offer] = &[
+    Offer::option(
+        "process",
+        "FILE",
+        "the process in JSON, instead of a command",
+    )
+    .short('p'),
+    Offer::option(
+        "console-socket",
+        "PATH",
+        "send the terminal's master to this socket",
+    ),
+    Offer::option(
+        "pidfd-socket",
+        "PATH",
+        "send a pidfd of the process to this socket",
+    ),
+    Offer::option("pid-file", "FILE", "write the process's pid there"),
+    Offer::option("cwd", "DIR", "working directory in the container"),
+    Offer::options("env", "NAME=VALUE", "set an environment variable").short('e'),
+    Offer::flag("tty", "give the process a terminal").short('t'),
+    Offer::option("user", "UID[:GID]", "ids of the process").short('u'),
+    Offer::options("additional-gids", "GID", "supplementary group").short('g'),
+    Offer::flag("detach", "don't wait for the process's end").short('d'),
+    Offer::option("process-label", "LABEL", "SELinux label of the process"),
+    Offer::option("apparmor", "PROFILE", "AppArmor profile of the process"),
+    Offer::flag("no-new-privs", "set no_new_privs"),
+    Offer::options("cap", "CAPABILITY", "give the process a capability").short('c'),
+    Offer::option(
+        "preserve-fds",
+        "N",
+        "pass N file descriptors from 3 on to the process",
+    ),
+    Offer::options(
+        "cgroup",
+        "[CONTROLLERS:]PATH",
+        "cgroup below the container's",
+    ),
+    Offer::flag("ignore-paused", "go on even if the container is paused"),
+    Offer::flag("no-subreaper", "don't adopt orphans of the container"),
+    TRACE_START,
+];
 
 pub fn command() -> Command {
-    Command::new("exec")
-        .about("run another process in a container")
-        .arg(
-            option(
-                "process",
-                "FILE",
-                "the process in JSON, instead of a command",
-            )
-            .short('p'),
-        )
-        .arg(option(
-            "console-socket",
-            "PATH",
-            "send the terminal's master to this socket",
-        ))
-        .arg(option(
-            "pidfd-socket",
-            "PATH",
-            "send a pidfd of the process to this socket",
-        ))
-        .arg(option("pid-file", "FILE", "write the process's pid there"))
-        .arg(option("cwd", "DIR", "working directory in the container"))
-        .arg(options("env", "NAME=VALUE", "set an environment variable").short('e'))
-        .arg(flag("tty", "give the process a terminal").short('t'))
-        .arg(option("user", "UID[:GID]", "ids of the process").short('u'))
-        .arg(options("additional-gids", "GID", "supplementary group").short('g'))
-        .arg(flag("detach", "don't wait for the process's end").short('d'))
-        .arg(option(
-            "process-label",
-            "LABEL",
-            "SELinux label of the process",
-        ))
-        .arg(option(
-            "apparmor",
-            "PROFILE",
-            "AppArmor profile of the process",
-        ))
-        .arg(flag("no-new-privs", "set no_new_privs"))
-        .arg(options("cap", "CAPABILITY", "give the process a capability").short('c'))
-        .arg(option(
-            "preserve-fds",
-            "N",
-            "pass N file descriptors from 3 on to the process",
-        ))
-        .arg(options(
-            "cgroup",
-            "[CONTROLLERS:]PATH",
-            "cgroup below the container's",
-        ))
-        .arg(flag(
-            "ignore-paused",
-            "go on even if the container is paused",
-        ))
-        .arg(flag("no-subreaper", "don't adopt orphans of the container"))
-        .arg(argument::trace_start())
-        .arg(container_id())
-        .arg(
-            Arg::new("command")
-                .value_name("COMMAND")
-                .help("program and arguments")
-                .num_args(0..)
-                .last(true)
-                .action(ArgAction::Append),
-        )
+    with_all(bare(), &[OFFERED]).args(positionals())
+}
+
+/// [`command`] with the options that these words can mean.
+pub fn brief(words: &[OsString]) -> Option<Command> {
+    Some(with_meant(bare(), &[OFFERED], words)?.args(positionals()))
+}
+
+fn bare() -> Command {
+    Command::new("exec").about("run another process in a container")
+}
+
+fn positionals() -> [Arg; 2] {
+    let command = Arg::new("command")
+        .value_name("COMMAND")
+        .help("program and arguments")
+        .num_args(0..)
+        .last(true)
+        .action(ArgAction::Append);
+    [container_id(), command]
 }
 
 pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
@@ -99,21 +100,21 @@ fn exec_options(matches: &ArgMatches) -> Result<ExecOptions> {
         args,
         cwd: text(matches, "cwd")?,
         env: texts(matches, "env")?,
-        tty: matches.get_flag("tty"),
+        tty: is_set(matches, "tty"),
         user: text(matches, "user")?.map(|text| user(&text)).transpose()?,
         additional_gids: additional_gids(matches)?,
         capabilities: texts(matches, "cap")?,
-        no_new_privileges: matches.get_flag("no-new-privs").then_some(true),
+        no_new_privileges: is_set(matches, "no-new-privs").then_some(true),
         selinux_label: text(matches, "process-label")?,
         apparmor_profile: text(matches, "apparmor")?,
         cgroups: texts(matches, "cgroup")?,
-        ignore_paused: matches.get_flag("ignore-paused"),
+        ignore_paused: is_set(matches, "ignore-paused"),
         console_socket: path(matches, "console-socket"),
         pid_file: path(matches, "pid-file"),
         pidfd_socket: path(matches, "pidfd-socket"),
         preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
-        detach: matches.get_flag("detach"),
-        no_subreaper: matches.get_flag("no-subreaper"),
+        detach: is_set(matches, "detach"),
+        no_subreaper: is_set(matches, "no-subreaper"),
         trace_start: path(matches, crate::container::trace::OPTION),
     })
 }

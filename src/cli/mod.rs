@@ -23,6 +23,7 @@ mod log;
 mod man;
 mod matching;
 mod mounts;
+mod offer;
 mod pause;
 mod plan;
 mod ps;
@@ -92,13 +93,17 @@ macro_rules! verb {
 const VERBS: &[Verb] = &[
     verb!(checkpoint),
     verb!(completion),
-    verb!(create),
+    Verb {
+        brief: create::brief,
+        ..verb!(create)
+    },
     verb!(delete),
     verb!(demo),
     verb!(events),
     Verb {
         stop: Stop::Before(1),
         failure: EXEC_FAILURE,
+        brief: exec::brief,
         ..verb!(exec)
     },
     verb!(features),
@@ -116,7 +121,10 @@ const VERBS: &[Verb] = &[
     },
     verb!(restore),
     verb!(resume),
-    verb!(run),
+    Verb {
+        brief: run::brief,
+        ..verb!(run)
+    },
     verb!(spec),
     verb!(start),
     verb!(state),

@@ -1,29 +1,41 @@
 //! `run`: makes a container, starts it, waits for its process and deletes it.
 
-use super::argument::{flag, path, positional};
+use super::argument::{is_set, path, positional};
+use super::offer::{Offer, with_all, with_meant};
 use super::{ExitCode, create, exit_code};
 use crate::container::{CreateOptions, Globals, Id};
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "config.json";
 
+const OWN: &[Offer] = &[
+    Offer::flag("detach", "don't wait for the container's end").short('d'),
+    Offer::flag("keep", "keep the container when its process has ended"),
+];
+
+const OFFERED: &[&[Offer]] = &[create::BUNDLE, create::START, OWN];
+
 pub fn command() -> Command {
-    Command::new("run")
-        .about("make a container, start it, wait for its process and delete it")
-        .args(create::arguments())
-        .arg(flag("detach", "don't wait for the container's end").short('d'))
-        .arg(flag(
-            "keep",
-            "keep the container when its process has ended",
-        ))
-        .arg(
-            Arg::new("id")
-                .value_name("CONTAINER|BUNDLE")
-                .help("the container's id, or a bundle whose name makes the id")
-                .required(true),
-        )
+    with_all(bare(), OFFERED).arg(id())
+}
+
+/// [`command`] with the options that these words can mean.
+pub fn brief(words: &[OsString]) -> Option<Command> {
+    Some(with_meant(bare(), OFFERED, words)?.arg(id()))
+}
+
+fn bare() -> Command {
+    Command::new("run").about("make a container, start it, wait for its process and delete it")
+}
+
+fn id() -> Arg {
+    Arg::new("id")
+        .value_name("CONTAINER|BUNDLE")
+        .help("the container's id, or a bundle whose name makes the id")
+        .required(true)
 }
 
 pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
@@ -44,8 +56,8 @@ fn options(globals: &Globals, matches: &ArgMatches) -> Result<CreateOptions> {
             }
         }
     };
-    options.detach = matches.get_flag("detach");
-    options.keep = matches.get_flag("keep");
+    options.detach = is_set(matches, "detach");
+    options.keep = is_set(matches, "keep");
     Ok(options)
 }
 

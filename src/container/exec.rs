@@ -73,7 +73,7 @@ fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions, trace: &Trace<'
         .then(crate::sys::signal::signal_fd)
         .transpose()
         .context("make a signalfd")?;
-    let running = created.start()?;
+    let running = created.start().inspect_err(|_| unregister(options))?;
     trace::mark(trace::STARTED);
     log::logger().flush();
     trace.save();
@@ -310,6 +310,13 @@ impl Companion for ExecSide<'_> {
 
     fn warn(&mut self, warning: Error) {
         log::warn!("{warning}");
+    }
+}
+
+/// No process, no pid.
+fn unregister(options: &ExecOptions) {
+    if let Some(file) = &options.pid_file {
+        let _ = std::fs::remove_file(file);
     }
 }
 

@@ -206,7 +206,10 @@ impl Child<'_, '_> {
                 step::program::enter_directory(self, path, *make)
             }
             Step::FindProgram => step::program::find(self),
-            Step::CloseFds { keep } => step::program::close_fds(self, keep),
+            Step::CloseFds { keep } => {
+                step::program::close_fds(self, keep)?;
+                self.tell_inside()
+            }
             Step::Seccomp => self.load_filter(),
             Step::AwaitStart => self.await_start(),
             Step::Exec(exec) => Err(step::program::exec(self, exec)),
@@ -274,6 +277,18 @@ impl Child<'_, '_> {
                     .map(drop)
                     .during(Operation::Receive)
             }
+        }
+    }
+
+    /// The parent registers us while we become the process's user, and its word to start is here when we ask for it:
+    /// neither wakes up for the other.
+    fn tell_inside(&mut self) -> Result {
+        match self.prepared.tells_inside {
+            true => self
+                .runtime
+                .send(FromInit::Inside, &[])
+                .during(Operation::Send),
+            false => Ok(()),
         }
     }
 

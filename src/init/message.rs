@@ -17,6 +17,9 @@ pub enum FromInit {
     Hooks,
     /// The seccomp listener's fd comes with this.
     NotifyFd,
+    /// The container's root is entered and nothing of the host held any more; who becomes what is left. Said where
+    /// nobody else starts the process: its parent does its part meanwhile.
+    Inside,
     /// Everything but the process itself is done.
     Created,
     /// A step that can be done without failed. Steps are counted from the last one, which is 1: whoever calls `start`
@@ -52,6 +55,7 @@ impl FromInit {
             FromInit::Hooks => encode(1, 0, 0, 0),
             FromInit::NotifyFd => encode(2, 0, 0, 0),
             FromInit::Created => encode(3, 0, 0, 0),
+            FromInit::Inside => encode(6, 0, 0, 0),
             FromInit::Warning(step, failure) => {
                 encode(4, failure.operation as u8, step, failure.code)
             }
@@ -78,6 +82,7 @@ impl FromInit {
             3 => Some(FromInit::Created),
             4 => Some(FromInit::Warning(step, failure()?)),
             5 => Some(FromInit::Failed(step, failure()?)),
+            6 => Some(FromInit::Inside),
             _ => None,
         }
     }

@@ -24,6 +24,8 @@ struct Init<'p> {
     plan: &'p InitPlan,
     /// Readable when we are asked to end.
     interrupt: Option<BorrowedFd<'p>>,
+    /// It has said so.
+    is_created: bool,
 }
 
 impl Drop for Init<'_> {
@@ -66,6 +68,21 @@ impl Init<'_> {
         }
     }
 
+    /// Returns when only the program is missing: from then on the end of messages means that the child became it.
+    fn await_created(&self) -> Result<()> {
+        let mut is_created = self.is_created;
+        while !is_created {
+            match receive(self.messages(), self.interrupt)? {
+                None => return Err(self.died()),
+                Some((FromInit::Failed(step, failure), _)) => {
+                    return Err(describe(self.plan, step, failure));
+                }
+                Some((message, _)) => is_created = message == FromInit::Created,
+            }
+        }
+        Ok(())
+    }
+
     fn tell(&self, message: ToInit, fds: &[RawFd]) -> Result<()> {
         match self.messages().send(message, fds) {
             // It has failed meanwhile; what it said about that is still to be read.
@@ -89,7 +106,7 @@ pub struct Mapped<'p>(Init<'p>);
 /// A child that was given its cgroups and is at work.
 pub struct Joined<'p>(Init<'p>);
 
-/// A child that has done everything but become its program.
+/// A child that has done everything but become its program, or all that its parent has a part in.
 pub struct Created<'p>(Init<'p>);
 
 /// A process that no longer depends on us.
@@ -108,6 +125,7 @@ impl<'p> Spawned<'p> {
             process: Some(process),
             plan,
             interrupt,
+            is_created: false,
         })
     }
 
@@ -172,9 +190,9 @@ impl<'p> Joined<'p> {
         self.0.pid()
     }
 
-    /// Answers the child until everything but its program is done.
+    /// Answers the child until it needs no more answers but the last.
     pub fn finish(self, companion: &mut dyn Companion) -> Result<Created<'p>> {
-        let init = self.0;
+        let mut init = self.0;
         loop {
             let received = receive(init.messages(), init.interrupt);
             trace::mark("wait for init");
@@ -182,7 +200,11 @@ impl<'p> Joined<'p> {
                 return Err(init.died());
             };
             match message {
-                FromInit::Created => return Ok(Created(init)),
+                FromInit::Inside => return Ok(Created(init)),
+                FromInit::Created => {
+                    init.is_created = true;
+                    return Ok(Created(init));
+                }
                 FromInit::Failed(step, failure) => return Err(describe(init.plan, step, failure)),
                 FromInit::Warning(step, failure) => {
                     companion.warn(describe(init.plan, step, failure))
@@ -228,6 +250,7 @@ impl Created<'_> {
     /// The child becomes its program now; returns when it has, or with the reason why it could not.
     pub fn start(mut self) -> Result<Running> {
         self.0.tell(ToInit::Start, &[])?;
+        self.0.await_created()?;
         match await_exec(self.0.messages(), self.0.interrupt)? {
             None => self.release(),
             Some((step, failure)) => Err(describe(self.0.plan, step, failure)),

@@ -74,6 +74,13 @@ pub struct Filter<'p> {
     pub flags: u32,
 }
 
+impl Filter<'_> {
+    /// Whether a listener comes with it.
+    pub fn has_listener(self) -> bool {
+        self.flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32 != 0
+    }
+}
+
 /// Fds that exist before the clone. All are close-on-exec; -1 means none.
 #[derive(Debug, Clone)]
 pub struct ChildFds {
@@ -170,6 +177,9 @@ pub struct Prepared<'p> {
     pub fds: ChildFds,
     /// Signals that we ignore and the container must not.
     pub ignored_signals: u64,
+    /// Whether the parent hears of it when nothing of the host is left: where it starts the process itself, and waits
+    /// for no listener.
+    pub tells_inside: bool,
     /// What shall go wrong, for tests.
     pub fault: ChildFault,
     /// Where the child notes the times of its steps.
@@ -184,12 +194,14 @@ impl<'p> Prepared<'p> {
         hook_state: HookState,
         fds: ChildFds,
     ) -> Prepared<'p> {
+        let listens = filter.is_some_and(Filter::has_listener);
         let mut prepared = Prepared {
             plan,
             program: None,
             hooks: Vec::new(),
             hook_state,
             filter,
+            tells_inside: fds.start < 0 && !listens,
             fds,
             ignored_signals: crate::sys::signal::ignored(),
             fault: ChildFault::from_environment(),

@@ -1,12 +1,12 @@
 //! The options of `run --image` and `create --image`: a table.
 
 use crate::cli::argument::{flag, option, options};
-use crate::cli::create::start_arguments;
+use crate::cli::create::START;
 use crate::cli::image::pull::{registry_arguments, transfer_arguments};
 use crate::cli::image::unpacking::unpack_arguments;
+use crate::cli::offer::{Said, each_option, with_all};
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 
 /// Those of `run` alone.
 pub fn run_arguments() -> [Arg; 3] {
@@ -98,7 +98,7 @@ const GROUPS: &[Group] = &[
             "trace-start",
         ],
         shorts: "",
-        add: |command| command.args(start_arguments()),
+        add: |command| with_all(command, &[START]),
     },
     Group {
         names: &["creds", "authfile", "mirror", "tls-verify"],
@@ -141,36 +141,21 @@ pub fn shared(command: Command) -> Command {
 /// speak of all.
 pub fn shared_for(command: fn() -> Command, words: &[OsString]) -> Option<Command> {
     let mut needed = [false; GROUPS.len()];
-    for word in words.iter().take_while(|word| *word != "--") {
-        let bytes = word.as_bytes();
-        let name = bytes
-            .iter()
-            .position(|byte| *byte != b'-')
-            .map(|at| &bytes[at..]);
-        if !bytes.starts_with(b"-") {
-            continue;
-        }
-        let name = name?.split(|byte| *byte == b'=').next()?;
-        let is_short = !bytes.starts_with(b"--");
-        if ALWAYS.iter().any(|known| known.as_bytes() == name) {
-            continue;
-        }
-        let long = |group: &Group| group.names.iter().any(|known| known.as_bytes() == name);
-        if let Some(at) = GROUPS.iter().position(long) {
-            needed[at] = true;
-            continue;
-        }
-        for letter in name.iter().filter(|_| is_short) {
-            let has = |group: &Group| group.shorts.as_bytes().contains(letter);
-            match GROUPS.iter().position(has) {
-                Some(at) => needed[at] = true,
-                None if ALWAYS_SHORT.as_bytes().contains(letter) => {}
-                None => return None,
-            }
-        }
-        if !is_short {
-            return None;
-        }
+    let known = each_option(words, &mut |said| {
+        let group = match said {
+            Said::Name(name) if ALWAYS.iter().any(|known| known.as_bytes() == name) => return true,
+            Said::Letter(letter) if ALWAYS_SHORT.as_bytes().contains(&letter) => return true,
+            Said::Name(name) => GROUPS
+                .iter()
+                .position(|group| group.names.iter().any(|known| known.as_bytes() == name)),
+            Said::Letter(letter) => GROUPS
+                .iter()
+                .position(|group| group.shorts.as_bytes().contains(&letter)),
+        };
+        group.inspect(|at| needed[*at] = true).is_some()
+    });
+    if !known {
+        return None;
     }
     let groups = GROUPS.iter().zip(needed).filter(|(_, needed)| *needed);
     Some(groups.fold(always(command()), |command, (group, _)| {
