@@ -8,7 +8,7 @@ use crate::interrupt;
 use crate::machine::meminfo_kib;
 use crate::model::{Curve, Line, Measure, Point, Row, Unit};
 use crate::peers::{Kind, Peer};
-use crate::process::pss_kib;
+use crate::process::{end_process, pss_kib};
 use crate::sample::{milliseconds, spawn};
 use crate::stats::median;
 use std::process::{Child, Command};
@@ -189,7 +189,7 @@ struct Crowd {
 }
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
-const LOOKS: u32 = 15;
+const LOOKS: u32 = 60;
 const CALM_KIB: u64 = 64;
 
 /// The kernel frees the memory of a deleted crowd late, in the background.
@@ -243,6 +243,8 @@ impl Crowd {
                 crowd.note(&held, step, kernel);
             }
         }
+        // All at once: the kernel takes their namespaces down together, not one after the other.
+        held.iter().for_each(|held| end_process(held.pid));
         crowd
     }
 

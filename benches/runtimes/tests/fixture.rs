@@ -2,6 +2,7 @@
 
 use crate::budget::{judge, parse};
 use crate::machine::Machine;
+use crate::measure::ONLY_FULL;
 use crate::model::{
     Asked, Curve, Line, Measure, PeerInfo, Phase, Point, Report, Row, Unit, Waterfall,
 };
@@ -87,6 +88,7 @@ fn run() -> Measure {
                 Err("runc run: exit status: 1: <script>alert(1)</script>".into()),
             ),
             emulated.noted(Some("software emulation".into())),
+            Row::new("LXC", Err(ONLY_FULL.to_owned())),
         ],
         question: String::new(),
     }

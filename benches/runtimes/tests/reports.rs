@@ -1,6 +1,7 @@
 //! Every form of a report tells the numbers of the JSON and no others.
 
 use super::fixture;
+use crate::measure::ONLY_FULL;
 use crate::model::Report;
 use crate::report::{date, figure, html, json, markdown, text};
 
@@ -26,6 +27,37 @@ fn text_and_markdown_say_each_median_and_each_failure() {
         assert!(form.contains("runc run: exit status: 1"), "{form}");
         assert!(form.contains("software emulation"), "{form}");
     }
+}
+
+#[test]
+fn what_was_left_out_did_not_fail() {
+    let report = fixture::report();
+    let page = html::render(&report).expect("renders");
+    for form in [text::render(&report), markdown::render(&report), page] {
+        assert!(!form.contains(&format!("failed: {ONLY_FULL}")), "{form}");
+    }
+}
+
+#[test]
+fn every_runtime_is_a_multiple_of_the_floor() {
+    let report = fixture::report();
+    let run = &report.measures[0];
+    let crun = report.row("run-warm", "crun").expect("a row");
+    // 8.1 to 2.0, and to 1.02.
+    let [ours, floor] = report.multiples(run, crun);
+    assert_eq!(
+        (ours.map(figure::times), floor.map(figure::times)),
+        (Some("4.05 x".into()), Some("7.94 x".into()))
+    );
+    let markdown = markdown::render(&report);
+    assert!(
+        markdown.contains("| crun | 8.10 ms | 7.50 to 8.50 | 4.05 x | 7.94 x |"),
+        "{markdown}"
+    );
+    assert!(
+        markdown.contains("| floor | 1.02 ms | 1.00 to 1.10 | 0.51 x |  |"),
+        "{markdown}"
+    );
 }
 
 #[test]
