@@ -271,6 +271,11 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
 }
 
 impl Peer {
+    /// Containers of its own daemon or store, over one of the other runtimes.
+    pub fn is_engine(&self) -> bool {
+        matches!(self.kind, Kind::Podman | Kind::Docker | Kind::Containerd)
+    }
+
     /// What a reader of its effort must know.
     pub fn note(&self) -> Option<String> {
         let client = matches!(self.kind, Kind::Docker | Kind::Containerd);

@@ -27,7 +27,9 @@ struct Count {
 pub fn of_run(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
     let probe = count(ground, &Command::new(ground.work.join("rootfs/bin/first")))?;
     let has_counter = probe.how == "counter";
-    let peers: Vec<&Peer> = ground.peers.iter().collect();
+    // Of an engine only the client would be counted.
+    let peers = ground.peers.iter().filter(|peer| !peer.is_engine());
+    let peers: Vec<&Peer> = peers.collect();
     let mut rows = Vec::new();
     for (index, peer) in peers.iter().enumerate() {
         progress(index, peers.len());

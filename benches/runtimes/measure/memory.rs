@@ -45,7 +45,7 @@ pub fn standing(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
     let mut before = Vec::new();
     for (index, peer) in peers.iter().enumerate() {
         progress(index, peers.len());
-        let ask = if is_engine(peer) {
+        let ask = if peer.is_engine() {
             shim::standing
         } else {
             foreground
@@ -105,10 +105,6 @@ pub fn standing(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
         measures,
         ..Answer::default()
     })
-}
-
-fn is_engine(peer: &Peer) -> bool {
-    matches!(peer.kind, Kind::Podman | Kind::Docker | Kind::Containerd)
 }
 
 #[derive(Debug, Clone)]

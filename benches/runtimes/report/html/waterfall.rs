@@ -38,7 +38,8 @@ fn phases(page: &mut String, waterfall: &Waterfall, scale: f64) {
     let end = waterfall.end_us();
     let _ = writeln!(
         page,
-        "<p class=\"about\">{} microseconds from the first phase to the last; those that hold others are pale.</p>",
+        "<p class=\"about\">{} microseconds from the first phase to the last. Green is the runtime, brown the container's first process, grey a wait; \
+         what holds other phases is pale.</p>",
         digits(end)
     );
     let (long, short): (Vec<&Phase>, Vec<&Phase>) = waterfall
