@@ -109,12 +109,15 @@ fn by_podman(podman: &Path, image: &str, store: &Path) -> Command {
     command
 }
 
-/// The layout with its tag.
-fn make_image(ground: &Ground, umoci: &Path) -> Result<String, String> {
+/// The layout with its tag, made once.
+pub(super) fn make_image(ground: &Ground, umoci: &Path) -> Result<String, String> {
     let layout: PathBuf = ground.work.join("first-image");
     let rootfs = ground.work.join("rootfs");
     let (layout, rootfs) = (layout.to_string_lossy(), rootfs.to_string_lossy());
     let name = format!("{layout}:{TAG}");
+    if Path::new(&*layout).exists() {
+        return Ok(name);
+    }
     let steps: [&[&str]; 4] = [
         &["init", "--layout", &layout],
         &["new", "--image", &name],

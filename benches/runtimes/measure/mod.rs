@@ -9,6 +9,7 @@ mod exec;
 mod fetch;
 mod first;
 mod first_run;
+mod image;
 mod instructions;
 mod lifecycle;
 mod memory;
@@ -88,6 +89,7 @@ pub const QUESTIONS: &[Question] = &[
     question("run-idle", "the same, after 0.3 s of silence", run::idle, Takes::both(9, 65)),
     question("first-instruction", "from the start to the workload's first act; with a virtual machine", first::instruction, Takes::both(17, 80)).without_bar(),
     question("run-docker", "run with Docker's default configuration", shapes::docker, Takes::both(4, 15)),
+    question("run-image", "run --image of an unpacked image, against a bundle of the same shape", image::unpacked, Takes::both(2, 5)),
     question("run-userns", "run in a user namespace", shapes::user_namespace, Takes::both(3, 10)).without_bar(),
     question("run-rootless", "run by a user without privileges", shapes::rootless, Takes::both(3, 10)).without_bar(),
     question("exec", "exec /bin/true in a running container, back to back and after idle", exec::both, Takes::both(11, 35)),
