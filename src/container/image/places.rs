@@ -6,13 +6,15 @@
 use super::home::Home;
 use crate::error::{Context, Result};
 use rootfs::snapshot::{Lower, OverlayMount};
-use std::fs::{self, DirBuilder};
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const DIRECTORIES: [&str; 4] = ["dev", "etc", "proc", "sys"];
 const FILES: [&str; 3] = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
+/// The last of them that is made: with it the layer is whole.
+const LAST: &str = FILES[FILES.len() - 1];
 /// overlayfs stacks 500; the image comes first.
 const MAX_LOWERS: usize = 500;
 
@@ -20,7 +22,7 @@ const MAX_LOWERS: usize = 500;
 pub(super) fn add(home: &Home, overlay: &mut OverlayMount) -> Result<()> {
     if overlay.lowers.len() < MAX_LOWERS {
         let directory = home.places();
-        if !directory.is_dir() {
+        if !directory.join(LAST).is_file() {
             make(&directory).context(format_args!("make {}", directory.display()))?;
         }
         overlay.lowers.push(Lower::Directory(directory));
@@ -28,24 +30,29 @@ pub(super) fn add(home: &Home, overlay: &mut OverlayMount) -> Result<()> {
     Ok(())
 }
 
-/// Whole or not at all, and by several at once.
+/// By several at once, and over what a killed one left.
 fn make(directory: &Path) -> io::Result<()> {
-    let fresh = directory.with_file_name(format!("places.{}", std::process::id()));
-    make_directory(&fresh)?;
-    for name in DIRECTORIES {
-        make_directory(&fresh.join(name))?;
+    let directories = DIRECTORIES.iter().map(|name| directory.join(name));
+    for path in std::iter::once(directory.to_owned()).chain(directories) {
+        made(fs::create_dir(&path))?;
+        show_to_all(&path, 0o755)?;
     }
     for name in FILES {
-        let mut how = fs::OpenOptions::new();
-        how.write(true).create_new(true).mode(0o644);
-        how.open(fresh.join(name))?;
+        let path = directory.join(name);
+        made(fs::File::create_new(&path).map(drop))?;
+        show_to_all(&path, 0o644)?;
     }
-    match fs::rename(&fresh, directory) {
-        Err(_) if directory.is_dir() => fs::remove_dir_all(&fresh),
-        renamed => renamed,
-    }
+    Ok(())
 }
 
-fn make_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(0o755).create(path)
+/// Whatever the caller's umask is.
+fn show_to_all(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+fn made(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    }
 }
