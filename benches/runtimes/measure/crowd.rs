@@ -19,11 +19,10 @@ const FEWEST_ROUNDS: usize = 2;
 
 pub fn parallel(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
     let bundle = ground.bundle(Shape::Plain, Workload::True)?;
-    let kinds = [Kind::Oci, Kind::Floor, Kind::Bubblewrap];
     let peers: Vec<&Peer> = ground
         .peers
         .iter()
-        .filter(|peer| kinds.contains(&peer.kind))
+        .filter(|peer| joins_crowds(ground, peer))
         .collect();
     let rounds = if ground.full { 10 } else { 3 };
     let at_most = Duration::from_secs(if ground.full { 12 } else { 3 });
@@ -46,7 +45,10 @@ pub fn parallel(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
                 match together(ground, peer, &bundle, count) {
                     Ok(sample) if line.failure.is_none() => samples.push(sample),
                     Ok(_) => {}
-                    Err(reason) => line.failure = Some(format!("{count} at once: {reason}")),
+                    Err(reason) => {
+                        let told = format!("{count} at once: {reason}");
+                        line.failure.get_or_insert(told);
+                    }
                 }
             }
         }
@@ -68,6 +70,15 @@ pub fn parallel(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
         }],
         ..Answer::default()
     })
+}
+
+/// Sixty-four of an engine at once are minutes.
+fn joins_crowds(ground: &Ground, peer: &Peer) -> bool {
+    match peer.kind {
+        Kind::Oci | Kind::Floor | Kind::Bubblewrap => true,
+        Kind::Lxc | Kind::Nspawn => ground.full,
+        Kind::Podman | Kind::Docker | Kind::Containerd => false,
+    }
 }
 
 fn empty_line(peer: &str) -> Line {
@@ -189,13 +200,15 @@ struct Crowd {
 }
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
-const LOOKS: u32 = 60;
+/// A crowd of a thousand takes its time to go.
+const LOOKS_FULL: u32 = 60;
+const LOOKS_QUICK: u32 = 15;
 const CALM_KIB: u64 = 64;
 
 /// The kernel frees the memory of a deleted crowd late, in the background.
-fn wait_for_calm() {
+fn wait_for_calm(looks: u32) {
     let mut before = kernel_kib();
-    for _ in 0..LOOKS {
+    for _ in 0..looks {
         std::thread::sleep(BETWEEN_LOOKS);
         let now = kernel_kib();
         if now.abs_diff(before) < CALM_KIB {
@@ -220,7 +233,7 @@ impl Crowd {
             kernel: Vec::new(),
             failure: None,
         };
-        wait_for_calm();
+        wait_for_calm(if ground.full { LOOKS_FULL } else { LOOKS_QUICK });
         let kernel = kernel_kib();
         let mut held = Vec::new();
         for number in 1..=count {

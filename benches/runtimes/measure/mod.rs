@@ -85,8 +85,8 @@ pub const ONLY_FULL: &str = "only with --full";
 /// The table of contents.
 #[rustfmt::skip] // a table
 pub const QUESTIONS: &[Question] = &[
-    question("run-warm", "the whole of run /bin/true, back to back", run::warm, Takes::both(5, 45)),
-    question("run-idle", "the same, after 0.3 s of silence", run::idle, Takes::both(9, 65)),
+    question("run-warm", "the whole of run /bin/true, back to back", run::warm, Takes::both(5, 42)),
+    question("run-idle", "the same, after 0.3 s of silence", run::idle, Takes::both(9, 62)),
     question("first-instruction", "from the start to the workload's first act; with a virtual machine", first::instruction, Takes::both(17, 80)).without_bar(),
     question("run-docker", "run with Docker's default configuration", shapes::docker, Takes::both(4, 15)),
     question("run-image", "run --image of an unpacked image, against a bundle of the same shape", image::unpacked, Takes::both(2, 5)),
@@ -94,20 +94,20 @@ pub const QUESTIONS: &[Question] = &[
     question("run-rootless", "run by a user without privileges", shapes::rootless, Takes::both(3, 10)).without_bar(),
     question("exec", "exec /bin/true in a running container, back to back and after idle", exec::both, Takes::both(11, 35)),
     question("lifecycle", "create, start and delete, apart and together", lifecycle::apart, Takes::both(14, 60)),
-    question("parallel", "1, 16 and 64 runs at once", crowd::parallel, Takes::both(8, 30)).without_bar(),
-    question("held", "start time and memory while 50 (full: 1,000) others run", crowd::held, Takes::both(8, 120)),
+    question("parallel", "1, 16 and 64 runs at once", crowd::parallel, Takes::both(8, 45)).without_bar(),
+    question("held", "start time and memory while 50 (full: 1,000) others run", crowd::held, Takes::both(8, 150)),
     question("peak-memory", "peak memory of a run", memory::peak, Takes::both(2, 5)),
     question("standing-memory", "memory that stays: monitor or shim, workload, created init; with a virtual machine", memory::standing, Takes::both(3, 15)),
     question("smallest-limit", "the smallest memory limit that starts", memory::smallest_limit, Takes::both(2, 2)),
     question("system-calls", "system calls of run and of exec", effort::system_calls, Takes::both(3, 10)).without_bar(),
-    question("instructions", "instructions of run in user space, where the processor counts them (full: everywhere)", instructions::of_run, Takes::both(1, 150)).without_bar(),
+    question("instructions", "instructions of run in user space, where the processor counts them (full: everywhere)", instructions::of_run, Takes::both(1, 180)).without_bar(),
     question("first-run", "from an image that is not unpacked to its program's first act", first_run::of_image, Takes::both(2, 30)).without_bar(),
     question("disk", "what the root file system takes on disk, in a bundle and in a virtual machine", vm::disk_used, Takes::both(1, 1)).without_bar(),
     question("unpack", "unpack of a gzip image of 40 (full: 400) MiB", unpack::gzip, Takes::both(9, 100)),
     question("waterfall", "where the time of a start goes, of each build of crun-lite", waterfall::of_starts, Takes::both(1, 2)).without_bar(),
     question("image-archive", "four images from an archive, with umoci, Podman, skopeo and containerd", fetch::from_archive, Takes::full(350)).without_bar(),
     question("image-registry", "the same from a registry on this machine", fetch::from_registry, Takes::full(170)).without_bar(),
-    question("image-memory", "peak memory while an image is brought in", fetch::memory, Takes::full(80)).without_bar(),
+    question("image-memory", "peak memory while an image is brought in", fetch::memory, Takes::full(45)).without_bar(),
     question("binary-size", "the program's size", effort::size, Takes::both(1, 1)),
 ];
 

@@ -40,7 +40,8 @@ pub fn gzip(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> 
     }
     let pace = Pace {
         rounds: if ground.full { 7 } else { 3 },
-        warm_up: 1,
+        // A full run's image is too large to be unpacked once more, and was just written.
+        warm_up: usize::from(!ground.full),
         burst: 1,
         idle: Duration::ZERO,
         at_most: Duration::from_secs(if ground.full { 90 } else { 10 }),
