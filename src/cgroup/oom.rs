@@ -15,6 +15,11 @@ pub struct OomWatch {
     directory: Directory,
     source: Source,
     seen: u64,
+    /// Events so far: on v1 the end of the cgroup is one, on v2 every change of `memory.events`.
+    heard: u64,
+    /// v2: the cgroup above, which counts the kills below it and outlives them, and its count at first.
+    above: Option<(Directory, u64)>,
+    limit_bytes: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -45,10 +50,19 @@ impl OomWatch {
             true => watch_v2(&directory)?,
             false => watch_v1(&directory)?,
         };
+        let path = found.path();
+        let above = path.parent().filter(|_| found.v2);
+        let above = above.and_then(|above| Directory::open(above.to_owned()).ok());
         let mut watch = OomWatch {
+            limit_bytes: limit(&directory),
             directory,
             source,
             seen: 0,
+            heard: 0,
+            above: above.map(|above| {
+                let count = kills(&above);
+                (above, count)
+            }),
         };
         watch.seen = watch.count();
         Ok(watch)
@@ -67,6 +81,7 @@ impl OomWatch {
         match &self.source {
             Source::EventFd(eventfd) => {
                 let events = eventfd.read().context("read the out-of-memory eventfd")?;
+                self.heard += events;
                 // KERNEL: the end of the cgroup counts as an event too.
                 match self.directory.path().exists() {
                     true => Ok(OomNews::Kills(events)),
@@ -74,9 +89,13 @@ impl OomWatch {
                 }
             }
             Source::Inotify(inotify) => {
-                inotify
+                let events = inotify
                     .read_events()
                     .context("read inotify events of memory.events")?;
+                let changes = events
+                    .iter()
+                    .filter(|event| event.mask.contains(AddWatchFlags::IN_MODIFY));
+                self.heard += changes.count() as u64;
                 if !self.directory.path().exists() {
                     return Ok(OomNews::CgroupGone);
                 }
@@ -86,6 +105,22 @@ impl OomWatch {
                 Ok(OomNews::Kills(new))
             }
         }
+    }
+
+    /// For a cgroup that went away, its own count with it, before anybody could look: whether the killer struck there.
+    /// Of a process that was killed this is certain enough: its cgroup ran into its limit, and the killer struck below
+    /// the one above.
+    pub fn last_report(&self) -> Option<OomReport> {
+        let struck = match (&self.source, &self.above) {
+            (Source::EventFd(_), _) => self.heard > 1,
+            (Source::Inotify(_), Some((above, before))) => self.heard > 0 && kills(above) > *before,
+            (Source::Inotify(_), None) => false,
+        };
+        struck.then_some(OomReport {
+            kills: 1,
+            limit_bytes: self.limit_bytes,
+            peak_bytes: None,
+        })
     }
 
     fn count(&self) -> u64 {
@@ -110,22 +145,26 @@ pub struct OomReport {
 
 /// `None` where the out-of-memory killer spared the container, or its cgroup is gone.
 pub fn oom_report(record: &CgroupRecord) -> Option<OomReport> {
-    /// v1's "no limit" is the largest page-aligned number.
-    const V1_UNLIMITED: u64 = i64::MAX as u64 & !0xfff;
     let directory = Directory::open(record.of("memory")?.path()).ok()?;
     let kills = Some(kills(&directory)).filter(|kills| *kills > 0)?;
-    let number = |names: [&str; 2]| {
-        let text = names
-            .iter()
-            .find_map(|name| directory.read_present(name).ok()?)?;
-        text.trim().parse::<u64>().ok()
-    };
     Some(OomReport {
         kills,
-        limit_bytes: number(["memory.max", "memory.limit_in_bytes"])
-            .filter(|limit| *limit < V1_UNLIMITED),
-        peak_bytes: number(["memory.peak", "memory.max_usage_in_bytes"]),
+        limit_bytes: limit(&directory),
+        peak_bytes: number(&directory, ["memory.peak", "memory.max_usage_in_bytes"]),
     })
+}
+
+fn limit(directory: &Directory) -> Option<u64> {
+    /// v1's "no limit" is the largest page-aligned number.
+    const V1_UNLIMITED: u64 = i64::MAX as u64 & !0xfff;
+    number(directory, ["memory.max", "memory.limit_in_bytes"]).filter(|limit| *limit < V1_UNLIMITED)
+}
+
+fn number(directory: &Directory, names: [&str; 2]) -> Option<u64> {
+    let text = names
+        .iter()
+        .find_map(|name| directory.read_present(name).ok()?)?;
+    text.trim().parse().ok()
 }
 
 /// v2 keeps the count in `memory.events`, v1 (4.13) in `memory.oom_control`.

@@ -1,58 +1,68 @@
 //! Why a container in the foreground was killed: seen when it happens, told when it has ended.
 //!
 //! systemd removes a scope's cgroup, and with it the kernel's count, as soon as its last process is gone; so there the
-//! count is read at the kill. Elsewhere the cgroup stays until we delete it, and one look at the end does.
+//! count is read at the kill, and where systemd was faster it is concluded from what was heard before. Elsewhere the
+//! cgroup stays until we delete it, and one look at the end does.
 
 use super::monitor::MemoryEvents;
 use super::{Id, Record};
-use crate::cgroup::{self, OomReport, OomWatch};
+use crate::cgroup::{self, CgroupRecord, OomReport, OomWatch};
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What a container's kernel said of its memory, as long as it could be asked.
-pub struct Witness<'r> {
-    record: &'r Record,
+pub struct Witness {
+    cgroup: CgroupRecord,
     fd: OwnedFd,
     watch: RefCell<OomWatch>,
     seen: Cell<Option<OomReport>>,
 }
 
-impl<'r> Witness<'r> {
-    /// Watches where the cgroup goes away by itself; `None` where it stays, or there is nothing to watch.
-    pub fn of(record: &'r Record) -> Option<Witness<'r>> {
+impl Witness {
+    /// Watches where the cgroup goes away by itself; `None` where it stays, or there is nothing to watch. To be called
+    /// before the process runs.
+    pub fn of(record: &Record) -> Option<Witness> {
         record.cgroup.scope.as_ref()?;
         let watch = OomWatch::new(&record.cgroup).ok()?;
         let fd = watch.fd().try_clone_to_owned().ok()?;
         Some(Witness {
-            record,
+            cgroup: record.cgroup.clone(),
             fd,
             watch: RefCell::new(watch),
             seen: Cell::default(),
         })
     }
+
+    fn report(&self) -> Option<OomReport> {
+        self.look();
+        self.seen
+            .get()
+            .or_else(|| self.watch.borrow().last_report())
+    }
 }
 
-impl AsFd for Witness<'_> {
+impl AsFd for Witness {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-impl MemoryEvents for Witness<'_> {
+impl MemoryEvents for Witness {
     fn look(&self) {
         let _ = self.watch.borrow_mut().news();
-        let now = cgroup::oom_report(&self.record.cgroup);
+        let now = cgroup::oom_report(&self.cgroup);
         self.seen.set(now.or(self.seen.get()));
     }
 }
 
 /// Says so when the out-of-memory killer struck: the exit code doesn't tell this end from another kill. The container
 /// ran, so it is no failure of `run`'s own.
-pub fn tell(id: &Id, record: &Record, witness: Option<&Witness<'_>>) {
-    let seen = witness.and_then(|witness| witness.seen.get());
-    let Some(oom) = cgroup::oom_report(&record.cgroup).or(seen) else {
-        return;
+pub fn tell(id: &Id, record: &Record, witness: Option<&Witness>) {
+    let seen = match witness {
+        Some(witness) => witness.report(),
+        None => cgroup::oom_report(&record.cgroup),
     };
+    let Some(oom) = seen else { return };
     let bytes = |number: Option<u64>, none: &str| {
         number.map_or_else(|| none.to_owned(), |number| format!("{number} bytes"))
     };

@@ -47,6 +47,7 @@ fn run_named(globals: &Globals, options: &CreateOptions, trace: &Trace<'_>) -> R
         .transpose()
         .context("make a signalfd")?;
     let notify = Notify::listen(made.dir.path())?;
+    let witness = signals.as_ref().and_then(|_| Witness::of(&made.record));
     let init = created.start()?;
     trace::mark(trace::STARTED);
     // What there was to warn of is of no use to whoever watches the log only when the process has ended.
@@ -82,7 +83,6 @@ fn run_named(globals: &Globals, options: &CreateOptions, trace: &Trace<'_>) -> R
         }
         return Ok(0);
     };
-    let witness = Witness::of(&record);
     let exit = monitor::watch(&Watched {
         process: &init,
         signals,

@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use crate::scoped::{DRIVER, Scoped, scoped};
-use crate::support::{Bundle, Sandbox, cases, host, json, sandbox};
+use crate::scoped::{DRIVER, Scoped, limits, runs_out_of_memory, scoped, with_device_rules};
+use crate::support::{Sandbox, cases, host, json, sandbox};
 
 cases![
     every_hierarchy_has_the_scope,
@@ -18,19 +18,6 @@ cases![
     the_containers_view,
     twenty_at_once,
 ];
-
-fn limits(bundle: Bundle) -> Bundle {
-    bundle
-        .set(
-            "/linux/resources/memory",
-            json!({"limit": 64 << 20, "reservation": 32 << 20}),
-        )
-        .set(
-            "/linux/resources/cpu",
-            json!({"shares": 2048, "quota": 50_000, "period": 100_000, "cpus": "1", "mems": "0"}),
-        )
-        .set("/linux/resources/pids", json!({"limit": 42}))
-}
 
 /// Where the scope is in a controller's hierarchy.
 fn directory(scope: &Scoped<'_>, controller: &str) -> PathBuf {
@@ -64,34 +51,28 @@ fn every_hierarchy_has_the_scope(t: &Sandbox) {
 
 fn limits_survive_a_reload(t: &Sandbox) {
     let scope = scoped(t, limits(t.bundle()));
-    for _ in 0..2 {
+    scope.outlives_a_reload(|| {
         has(
             &scope,
             &[
                 ("memory", "memory.limit_in_bytes", "67108864"),
                 ("memory", "memory.soft_limit_in_bytes", "33554432"),
+                ("memory", "memory.memsw.limit_in_bytes", "100663296"),
                 ("cpu", "cpu.shares", "2048"),
                 ("cpu", "cpu.cfs_quota_us", "50000"),
                 ("pids", "pids.max", "42"),
                 ("cpuset", "cpuset.cpus", "1"),
             ],
         );
-        scope.reload();
-    }
+    });
     assert_eq!(scope.shows("TasksMax"), "42");
     scope.sh("true").ok();
 }
 
 fn an_update_survives_a_reload(t: &Sandbox) {
     let scope = scoped(t, limits(t.bundle()));
-    let flags = "--memory 50331648 --cpu-quota 20000 --cpu-share 1024 --pids-limit 17";
-    let words: Vec<&str> = ["update"]
-        .into_iter()
-        .chain(flags.split(' '))
-        .chain([scope.id.as_str()])
-        .collect();
-    scope.runtime(&words).silent();
-    for _ in 0..2 {
+    scope.update("--memory 50331648 --cpu-quota 20000 --cpu-share 1024 --pids-limit 17");
+    scope.outlives_a_reload(|| {
         has(
             &scope,
             &[
@@ -101,26 +82,11 @@ fn an_update_survives_a_reload(t: &Sandbox) {
                 ("pids", "pids.max", "17"),
             ],
         );
-        scope.reload();
-    }
+    });
 }
 
 fn devices_survive_a_reload(t: &Sandbox) {
-    let rules = json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "rwm"}]);
-    let bundle = t
-        .bundle()
-        .mount("/tmp", "tmpfs", "tmpfs", &[])
-        .capabilities(&["CAP_MKNOD", "CAP_SYSLOG"])
-        .set("/linux/resources/devices", rules);
-    let scope = scoped(t, bundle);
-    for _ in 0..2 {
-        scope
-            .sh("rm -f /tmp/k; mknod /tmp/k c 1 11 && exec 3</tmp/k")
-            .ok();
-        scope.sh("mknod /tmp/m c 1 1 && exec 3</tmp/m").fails();
-        scope.sh("head -c 1 /dev/zero >/dev/null").ok();
-        scope.reload();
-    }
+    with_device_rules(t);
 }
 
 fn exec_pause_and_kill(t: &Sandbox) {
@@ -129,36 +95,12 @@ fn exec_pause_and_kill(t: &Sandbox) {
     for line in seen.lines().filter(|line| !line.starts_with("0::")) {
         assert!(line.ends_with(&scope.unit), "{line}");
     }
-    scope.runtime(&["pause", &scope.id]).silent();
-    has(&scope, &[("freezer", "freezer.state", "FROZEN")]);
-    scope.runtime(&["resume", &scope.id]).silent();
-    scope.runtime(&["kill", &scope.id, "KILL"]).silent();
-    sandbox::wait_for("the end", || {
-        scope
-            .runtime(&["state", &scope.id])
-            .text()
-            .contains("stopped")
-    });
-    scope.runtime(&["delete", &scope.id]).silent();
-    assert_eq!(scope.shows("LoadState"), "not-found");
+    let state = directory(&scope, "freezer").join("freezer.state");
+    scope.is_paused_killed_and_gone(|| sandbox::read(&state).trim_end() == "FROZEN");
 }
 
 fn out_of_memory_is_told(t: &Sandbox) {
-    let bundle = t
-        .bundle()
-        .args(&["/bin/tail", "/dev/zero"])
-        .set(
-            "/linux/cgroupsPath",
-            json!(format!("system.slice:clt:{}", t.new_id())),
-        )
-        .set("/linux/resources/memory", json!({"limit": 16 << 20}));
-    bundle.write();
-    let path = bundle.path.to_string_lossy().into_owned();
-    let output = t
-        .runtime(&[DRIVER, "run", "--bundle", &path, &t.new_id()])
-        .output();
-    assert_eq!(output.code(), 137, "{output}");
-    assert!(output.stderr.contains("out of memory"), "{output}");
+    runs_out_of_memory(t, json!({"limit": 16 << 20}));
 }
 
 /// A cgroup namespace shows the scope as the root of each hierarchy.

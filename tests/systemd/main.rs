@@ -29,10 +29,11 @@ fn main() -> std::process::ExitCode {
     support::harness::main(
         "systemd",
         &[
+            // The longest first.
+            ("podman", podman::CASES),
             ("scope", scope::CASES),
             ("apparmor", apparmor::CASES),
             ("rootless", rootless::CASES),
-            ("podman", podman::CASES),
         ],
     )
 }

@@ -1,14 +1,15 @@
-//! Debian's Podman with this runtime and the systemd cgroup manager: as root and as an ordinary user.
+//! Debian's Podman with this runtime: with the systemd cgroup manager as root and as an ordinary user, and with
+//! cgroupfs inside a container of ours.
 
-use crate::support::{Sandbox, cases, runtime};
+use crate::support::{Sandbox, cases, json, runtime};
 use crate::user::{self, AS_USER, ID, IN_SERVICE, NAME};
 
-cases![as_root, as_a_user, a_users_limits, a_users_pod,];
+cases![as_a_user, a_users_pod, as_root, inside_a_container,];
 
 /// What every script begins with: a store of its own, an image of busybox.
 const PROLOGUE: &str = "set -e; cd $D; cat >containers.conf <<END
 [engine]
-cgroup_manager=\"systemd\"
+cgroup_manager=\"$CGROUPS\"
 events_logger=\"file\"
 infra_image=\"localhost/bb\"
 runtime_supports_json=[\"crun-lite\"]
@@ -49,13 +50,13 @@ fn says(t: &Sandbox, starter: &[&str], script: &str) -> String {
     // As root, overlay's store is a mount that Podman leaves behind.
     let driver = if starter.is_empty() { "vfs" } else { "overlay" };
     let variables = format!(
-        "D={directory} DRIVER={driver} RT={}",
+        "CGROUPS=systemd D={directory} DRIVER={driver} RT={}",
         runtime.to_string_lossy()
     );
     std::fs::write(&file, format!("{variables}\n{PROLOGUE}\n{script}\n")).expect("write a script");
     let words = [starter, &["bash", &file]].concat();
     // Podman is slow to start on an emulated machine.
-    let limit = runtime::patience(70);
+    let limit = runtime::patience(120);
     t.program(&words).time_limit(limit).output().text()
 }
 
@@ -81,23 +82,76 @@ fn as_root(t: &Sandbox) {
     assert_eq!(seen, "67108864\n33\nin\n1\n50331648");
 }
 
+/// All that there are.
+const CAPABILITIES: &str = "AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE \
+    DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN \
+    NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT \
+    SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM";
+
+/// A container of ours with every privilege and the host's programs, and in it Podman with this runtime and cgroup
+/// driver cgroupfs: what is called a privileged container with an engine of its own.
+fn inside_a_container(t: &Sandbox) {
+    let directory = directory(t);
+    let names: Vec<String> = CAPABILITIES
+        .split_whitespace()
+        .map(|name| format!("CAP_{name}"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut bundle = t
+        .bundle()
+        .without_mount("/sys/fs/cgroup")
+        .mount("/sys/fs/cgroup", "cgroup", "cgroup", &["rw"])
+        .namespace("cgroup")
+        .capabilities(&names)
+        .writable()
+        .set("/linux/maskedPaths", json!([]))
+        .set("/linux/readonlyPaths", json!([]))
+        .set(
+            "/linux/resources",
+            json!({"devices": [{"allow": true, "access": "rwm"}]}),
+        )
+        .set("/process/noNewPrivileges", json!(false));
+    for (place, source) in [
+        ("/usr", "/usr"),
+        ("/lib", "/usr/lib"),
+        ("/lib64", "/usr/lib64"),
+        ("/etc", "/etc"),
+        ("/payload", "/payload"),
+        (&directory, &directory),
+    ] {
+        bundle = bundle.mount(place, "bind", source, &["rbind"]);
+    }
+    for place in ["/run", "/var"] {
+        bundle = bundle.mount(place, "tmpfs", "tmpfs", &["mode=755"]);
+    }
+    let script = format!(
+        "export PATH=/usr/bin:/usr/sbin CGROUPS=cgroupfs D={directory} DRIVER=vfs RT={}
+         mkdir -p /var/tmp /var/lib /sys/fs/cgroup/own; echo 0 >/sys/fs/cgroup/own/cgroup.procs
+         {PROLOGUE}
+         run --memory 64m --pids-limit 33 bb sh -c 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max'
+         p run -d --name c --network none --log-driver k8s-file bb >/dev/null; p exec c echo in",
+        runtime::path().display()
+    );
+    std::fs::write(format!("{directory}/nested"), script).expect("write a script");
+    let bundle = bundle.args(&["/usr/bin/bash", &format!("{directory}/nested")]);
+    bundle.write();
+    let path = bundle.path.to_string_lossy().into_owned();
+    let words = ["run", "--bundle", &path, &t.new_id()].map(str::to_owned);
+    let running = t.runtime(&words).time_limit(runtime::patience(120));
+    assert_eq!(running.output().text(), "67108864\n33\nin");
+}
+
+/// A container, limits and the out-of-memory killer, in one store: Podman is slow on an emulated machine.
 fn as_a_user(t: &Sandbox) {
     let seen = user_says(
         t,
         "p run -d --name c --network none --log-driver k8s-file bb >/dev/null; p exec c echo in
          cut -d: -f3 /proc/$(p inspect -f '{{.State.Pid}}' c)/cgroup | grep -o 'user.slice/libpod-.*scope' | wc -l
-         p pause c >/dev/null; p inspect -f '{{.State.Status}}' c; p unpause c >/dev/null; p kill c >/dev/null; p wait c",
-    );
-    assert_eq!(seen, "in\n1\npaused\n137");
-}
-
-fn a_users_limits(t: &Sandbox) {
-    let seen = user_says(
-        t,
-        "run --memory 64m --pids-limit 33 --cpus 0.5 bb sh -c 'cd /sys/fs/cgroup; cat memory.max pids.max cpu.max'
+         p pause c >/dev/null; p inspect -f '{{.State.Status}}' c; p unpause c >/dev/null; p kill c >/dev/null; p wait c
+         run --memory 64m --pids-limit 33 --cpus 0.5 bb sh -c 'cd /sys/fs/cgroup; cat memory.max pids.max cpu.max'
          run --memory 16m bb tail /dev/zero || echo $?",
     );
-    assert_eq!(seen, "67108864\n33\n50000 100000\n137");
+    assert_eq!(seen, "in\n1\npaused\n137\n67108864\n33\n50000 100000\n137");
 }
 
 fn a_users_pod(t: &Sandbox) {

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::scoped::{DRIVER, Scoped, scoped};
-use crate::support::{Bundle, Sandbox, Value, cases, host, json, sandbox};
+use crate::scoped::{
+    ALLOWED_DEVICE, DRIVER, Scoped, limits, runs_out_of_memory, scoped, with_device_rules,
+};
+use crate::support::{Sandbox, Value, cases, host, json, sandbox};
 
 cases![
     is_made_and_gone,
@@ -27,23 +29,9 @@ cases![
     a_failed_create_leaves_no_scope,
 ];
 
-fn limits(bundle: Bundle) -> Bundle {
-    bundle
-        .set(
-            "/linux/resources/memory",
-            json!({"limit": 64 << 20, "reservation": 32 << 20, "swap": 96 << 20}),
-        )
-        .set(
-            "/linux/resources/cpu",
-            json!({"shares": 2048, "quota": 50_000, "period": 100_000, "cpus": "1", "mems": "0"}),
-        )
-        .set("/linux/resources/pids", json!({"limit": 42}))
-}
-
 fn is_made_and_gone(t: &Sandbox) {
     let scope = scoped(t, t.bundle());
-    assert_eq!(scope.shows("ActiveState"), "active");
-    assert_eq!(scope.shows("Delegate"), "yes");
+    scope.has_properties(&[("ActiveState", "active"), ("Delegate", "yes")]);
     assert!(scope.shows("Description").contains(&scope.id));
     assert_eq!(
         scope.directory(),
@@ -118,9 +106,7 @@ fn properties_are_those_of_the_limits(t: &Sandbox) {
         ("MemoryAccounting", "yes"),
         ("TasksAccounting", "yes"),
     ];
-    for (property, wanted) in rows {
-        assert_eq!(scope.shows(property), wanted, "{property}");
-    }
+    scope.has_properties(&rows);
     kernel_has_the_limits(&scope);
 }
 
@@ -152,13 +138,12 @@ fn annotations_are_properties(t: &Sandbox) {
         }),
     );
     let scope = scoped(t, bundle);
-    assert_eq!(scope.shows("TimeoutStopUSec"), "7s");
-    assert_eq!(scope.shows("CollectMode"), "inactive-or-failed");
-    assert_eq!(scope.shows("Description"), "by annotation");
-    assert_eq!(
-        scope.shows("Documentation"),
-        "\"man:true(1)\" \"man:false(1)\""
-    );
+    scope.has_properties(&[
+        ("TimeoutStopUSec", "7s"),
+        ("CollectMode", "inactive-or-failed"),
+        ("Description", "by annotation"),
+        ("Documentation", "\"man:true(1)\" \"man:false(1)\""),
+    ]);
 }
 
 fn bad_annotations_are_refused(t: &Sandbox) {
@@ -194,14 +179,11 @@ fn limits_survive_a_reload(t: &Sandbox) {
 
 fn an_update_survives_a_reload(t: &Sandbox) {
     let scope = scoped(t, limits(t.bundle()));
-    let flags = "--memory 50331648 --memory-swap 50331648 --cpu-quota 20000 --cpu-share 1024 --pids-limit 17 --cpuset-cpus 0-1";
-    let words: Vec<&str> = ["update"]
-        .into_iter()
-        .chain(flags.split(' '))
-        .chain([scope.id.as_str()])
-        .collect();
-    scope.runtime(&words).silent();
-    for _ in 0..2 {
+    let memory = "--memory 50331648 --memory-swap 50331648";
+    scope.update(&format!(
+        "{memory} --cpu-quota 20000 --cpu-share 1024 --pids-limit 17 --cpuset-cpus 0-1"
+    ));
+    scope.outlives_a_reload(|| {
         let rows = [
             ("memory.max", "50331648"),
             ("memory.swap.max", "0"),
@@ -214,39 +196,20 @@ fn an_update_survives_a_reload(t: &Sandbox) {
         for (file, wanted) in rows {
             assert_eq!(scope.value(file), wanted, "{file}");
         }
-        scope.reload();
-    }
-    assert_eq!(scope.shows("MemoryMax"), "50331648");
-    assert_eq!(scope.shows("TasksMax"), "17");
+    });
+    scope.has_properties(&[("MemoryMax", "50331648"), ("TasksMax", "17")]);
 }
 
 fn devices_survive_a_reload(t: &Sandbox) {
-    let rules = json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "rwm"}]);
-    let bundle = t
-        .bundle()
-        .mount("/tmp", "tmpfs", "tmpfs", &[])
-        .capabilities(&["CAP_MKNOD", "CAP_SYSLOG"])
-        .set("/linux/resources/devices", rules);
-    let scope = scoped(t, bundle);
-    let (allowed, denied) = (
-        "mknod /tmp/k c 1 11 && exec 3</tmp/k",
-        "mknod /tmp/m c 1 1 && exec 3</tmp/m",
-    );
-    for _ in 0..2 {
-        scope.sh(&format!("rm -f /tmp/k; {allowed}")).ok();
-        scope.sh(denied).fails();
-        scope.sh("head -c 1 /dev/zero >/dev/null").ok();
-        scope.reload();
-    }
+    let scope = with_device_rules(t);
     let change = json!({"devices": [{"allow": false, "access": "rwm"}]}).to_string();
     t.runtime(&[DRIVER, "update", "--resources", "-", &scope.id])
         .stdin(&change)
         .output()
         .ok();
-    for _ in 0..2 {
-        scope.sh(&format!("rm -f /tmp/k; {allowed}")).fails();
-        scope.reload();
-    }
+    scope.outlives_a_reload(|| {
+        scope.sh(ALLOWED_DEVICE).fails();
+    });
 }
 
 fn systemctl_stops_a_container(t: &Sandbox) {
@@ -270,18 +233,7 @@ fn exec_pause_and_kill(t: &Sandbox) {
     let scope = scoped(t, t.bundle());
     let seen = scope.sh("cat /proc/self/cgroup").text();
     assert_eq!(seen, format!("0::/system.slice/{}", scope.unit));
-    scope.runtime(&["pause", &scope.id]).silent();
-    assert!(scope.value("cgroup.events").contains("frozen 1"));
-    scope.runtime(&["resume", &scope.id]).silent();
-    scope.runtime(&["kill", &scope.id, "KILL"]).silent();
-    sandbox::wait_for("the end", || {
-        scope
-            .runtime(&["state", &scope.id])
-            .text()
-            .contains("stopped")
-    });
-    scope.runtime(&["delete", &scope.id]).silent();
-    assert_eq!(scope.shows("LoadState"), "not-found");
+    scope.is_paused_killed_and_gone(|| scope.value("cgroup.events").contains("frozen 1"));
 }
 
 /// systemd mounts cgroup2 with `nsdelegate`: nobody in a cgroup namespace may come into a cgroup from outside.
@@ -294,26 +246,7 @@ fn exec_into_a_cgroup_namespace(t: &Sandbox) {
 
 /// systemd takes the cgroup away with its last process, so what `run` says must not depend on it.
 fn out_of_memory_is_told(t: &Sandbox) {
-    let bundle = t
-        .bundle()
-        .args(&["/bin/tail", "/dev/zero"])
-        .set(
-            "/linux/cgroupsPath",
-            json!(format!("system.slice:clt:{}", t.new_id())),
-        )
-        .set(
-            "/linux/resources/memory",
-            json!({"limit": 16 << 20, "swap": 16 << 20}),
-        );
-    bundle.write();
-    let path = bundle.path.to_string_lossy().into_owned();
-    let output = t
-        .runtime(&[DRIVER, "run", "--bundle", &path, &t.new_id()])
-        .output();
-    assert_eq!(output.code(), 137, "{output}");
-    for part in ["out of memory", "limit 16777216 bytes"] {
-        assert!(output.stderr.contains(part), "no {part:?}: {output}");
-    }
+    runs_out_of_memory(t, json!({"limit": 16 << 20, "swap": 16 << 20}));
 }
 
 /// systemd moves it; the runtime writes no `cgroup.procs`.

@@ -1,6 +1,6 @@
 //! Freezing, killing, `exec --cgroup`, and a runtime inside a container of its own.
 
-use crate::support::{Sandbox, cases, host, json, sandbox};
+use crate::support::{Bundle, Sandbox, cases, host, json, sandbox};
 use crate::{directory, value};
 
 cases![
@@ -12,6 +12,7 @@ cases![
     exec_can_not_leave,
     statistics_are_the_kernels,
     a_runtime_inside_a_container,
+    a_runtime_inside_a_user_namespace,
 ];
 
 fn pause_freezes_everything(t: &Sandbox) {
@@ -143,18 +144,19 @@ fn statistics_are_the_kernels(t: &Sandbox) {
     assert!(data["cpu"]["usage"]["total"].as_u64() > Some(0), "{data}");
 }
 
-/// The outer container has its own cgroup namespace with a writable mount; the inner runtime sees a host of its own.
-fn a_runtime_inside_a_container(t: &Sandbox) {
-    let inner = t
-        .bundle()
+/// The inner container has a limit of five processes.
+fn inner(t: &Sandbox) -> Bundle {
+    t.bundle()
+        .without("/linux/resources")
         .set("/linux/cgroupsPath", json!("/inner"))
         .namespace("cgroup")
-        .set("/linux/resources/pids", json!({"limit": 5}));
-    inner
-        .clone()
-        .shell("cat /sys/fs/cgroup/pids.max /proc/self/cgroup; sleep 1 & wait")
-        .write();
-    let script = "mkdir /sys/fs/cgroup/own && echo 0 >/sys/fs/cgroup/own/cgroup.procs && /crun-lite --root /run/c run --bundle /inner x";
+        .set("/linux/resources/pids", json!({"limit": 5}))
+        .shell("cat /sys/fs/cgroup/pids.max /proc/self/cgroup; cat /proc/self/uid_map | xargs; sleep 1 & wait")
+}
+
+/// The outer container has its own cgroup namespace with a writable mount; the inner runtime sees a host of its own.
+fn outer(t: &Sandbox, inner: &Bundle) -> Bundle {
+    inner.write();
     let capabilities = [
         "CAP_SYS_ADMIN",
         "CAP_SYS_CHROOT",
@@ -163,6 +165,8 @@ fn a_runtime_inside_a_container(t: &Sandbox) {
         "CAP_DAC_OVERRIDE",
         "CAP_SETUID",
         "CAP_SETGID",
+        // Maps root. KERNEL(5.12)
+        "CAP_SETFCAP",
         "CAP_SETPCAP",
         "CAP_KILL",
         "CAP_AUDIT_WRITE",
@@ -175,7 +179,7 @@ fn a_runtime_inside_a_container(t: &Sandbox) {
         "CAP_DAC_READ_SEARCH",
         "CAP_SYS_RESOURCE",
     ];
-    let mut outer = t
+    let outer = t
         .bundle()
         .without_mount("/sys/fs/cgroup")
         .mount(
@@ -197,6 +201,22 @@ fn a_runtime_inside_a_container(t: &Sandbox) {
         outer.rootfs().join("crun-lite"),
     )
     .expect("copy the runtime");
-    outer = outer.shell(script);
-    assert_eq!(t.run(&outer).text(), "5\n0::/");
+    outer.shell("mkdir /sys/fs/cgroup/own && echo 0 >/sys/fs/cgroup/own/cgroup.procs && /crun-lite --root /run/c run --bundle /inner x")
+}
+
+fn a_runtime_inside_a_container(t: &Sandbox) {
+    let outer = outer(t, &inner(t));
+    assert_eq!(t.run(&outer).text(), "5\n0::/\n0 0 4294967295");
+}
+
+/// Root of the outer container is nobody on the host, and the inner one has a user namespace below that.
+fn a_runtime_inside_a_user_namespace(t: &Sandbox) {
+    let ids = json!([{"containerID": 0, "hostID": 0, "size": 1000}]);
+    let inner = inner(t)
+        .namespace("user")
+        .set("/linux/uidMappings", ids.clone())
+        .set("/linux/gidMappings", ids);
+    crate::support::bundle::chown_tree(&inner.path, 100_000);
+    let outer = outer(t, &inner).user_namespace(100_000, 65_536);
+    assert_eq!(t.run(&outer).text(), "5\n0::/\n0 0 1000");
 }

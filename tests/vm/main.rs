@@ -36,7 +36,7 @@ const CELLS: &[Cell] = &[
             (
                 "cli",
                 "create:: delete:: events:: exec:: exec_process:: hooks:: kill:: lifecycle:: pause:: ps:: resume:: \
-                 run:: start:: state:: terminal:: update::",
+                 run:: start:: state:: terminal:: update:: --skip trace_start::",
             ),
             (
                 "config",
@@ -56,12 +56,22 @@ const CELLS: &[Cell] = &[
     Cell {
         name: "v1",
         command_line: "CELL=v1 systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1 systemd.show_status=0 systemd.mask=serial-getty@ttyS0.service",
-        suites: &[("systemd", "")],
+        suites: &[
+            ("systemd", ""),
+            // The cgroupfs driver beside systemd.
+            ("cgroup", ""),
+            (
+                "cli",
+                "pause::freezes pause::kill_reaches update::sets update::raises update::refuses_a_limit",
+            ),
+            ("config", "cgroups::"),
+        ],
     },
     Cell {
         name: "hybrid",
         command_line: "CELL=hybrid systemd.unified_cgroup_hierarchy=0 systemd.show_status=0 systemd.mask=serial-getty@ttyS0.service",
-        suites: &[("systemd", "")],
+        // How many at once is systemd's, which is the same one.
+        suites: &[("systemd", "--skip twenty_at_once")],
     },
 ];
 
@@ -91,8 +101,10 @@ fn plan(suites: &[(&str, String)]) -> String {
         "mkdir -p '{manifest}/tests'\ncp /payload/known-differences.toml '{manifest}/tests/'\n"
     );
     // What the user wants more of, the guest is told.
-    if let Ok(scopes) = std::env::var("CRUN_LITE_SCOPES") {
-        plan.push_str(&format!("export CRUN_LITE_SCOPES='{scopes}'\n"));
+    for name in ["CRUN_LITE_SCOPES", "CRUN_LITE_TIMES"] {
+        if let Ok(value) = std::env::var(name) {
+            plan.push_str(&format!("export {name}='{value}'\n"));
+        }
     }
     for (suite, words) in suites {
         plan.push_str(&format!(

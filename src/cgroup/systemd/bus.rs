@@ -4,17 +4,25 @@
 
 use super::wire::{self, Call, Kind, Message, Writer};
 use crate::error::{Context, Error, Result};
-use std::io::{Read, Write};
+use nix::sys::socket::{getsockopt, sockopt};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 const BUS: &str = "org.freedesktop.DBus";
 
-/// Hundreds of scopes at once queue up in systemd.
-const TIMEOUT: Duration = Duration::from_secs(90);
+/// After so long a silence the manager is asked whether it is there.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// After so many silences, none of them broken by an answer or filled with work, it hangs. Whatever it says, to us or
+/// to all, begins the count anew: hundreds of scopes at once queue up in systemd, and a job takes what its unit allows.
+const SILENCES: u32 = 6;
+
+/// A manager that used so many clock ticks during a silence was busy with others: a hundredth of that time.
+pub(super) const WORK_TICKS: u64 = 15;
 
 /// An open connection.
 #[derive(Debug)]
@@ -26,6 +34,8 @@ pub struct Manager {
     unsent: Vec<u8>,
     unread: Vec<u8>,
     signed_in: bool,
+    /// The manager's own process, where no bus is in between.
+    process: Option<i32>,
 }
 
 /// Where a manager may be found, the direct way first.
@@ -69,7 +79,11 @@ impl Manager {
         let mut failures = Vec::new();
         for (path, by_bus) in addresses(user) {
             match UnixStream::connect(&path) {
-                Ok(stream) => return Manager::on(stream, by_bus),
+                Ok(stream) => {
+                    let peer = getsockopt(&stream, sockopt::PeerCredentials).ok();
+                    let process = peer.map(|peer| peer.pid()).filter(|_| !by_bus);
+                    return Manager::on(stream, by_bus, process, SILENCE);
+                }
                 Err(error) => failures.push(
                     Error::io(format_args!("connect to {}", path.display()), &error).to_string(),
                 ),
@@ -86,9 +100,14 @@ impl Manager {
     /// Queues authentication and, on a bus, the greeting and the wish for signals: no reply is waited for.
     /// systemd itself is signed in with first: what it reads together with the last line of that it leaves lying until
     /// something else happens on the connection.
-    pub(super) fn on(stream: UnixStream, by_bus: bool) -> Result<Manager> {
+    pub(super) fn on(
+        stream: UnixStream,
+        by_bus: bool,
+        process: Option<i32>,
+        silence: Duration,
+    ) -> Result<Manager> {
         stream
-            .set_read_timeout(Some(TIMEOUT))
+            .set_read_timeout(Some(silence))
             .context("set a time limit on the D-Bus connection")?;
         let mut manager = Manager {
             stream,
@@ -98,6 +117,7 @@ impl Manager {
             unsent: b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n".to_vec(),
             unread: Vec::new(),
             signed_in: false,
+            process,
         };
         if !by_bus {
             manager.send()?;
@@ -191,7 +211,6 @@ impl Manager {
     }
 
     fn wait<T>(&mut self, mut judge: impl FnMut(&Message) -> Option<T>) -> Result<T> {
-        let deadline = Instant::now() + TIMEOUT;
         loop {
             self.sign_in()?;
             while let Some(message) = self.next_message()? {
@@ -199,35 +218,61 @@ impl Manager {
                     return Ok(found);
                 }
             }
-            self.receive(deadline)?;
+            self.receive()?;
         }
     }
 
     fn wait_signed_in(&mut self) -> Result<()> {
-        let deadline = Instant::now() + TIMEOUT;
         while !self.signed_in {
-            self.receive(deadline)?;
+            self.receive()?;
             self.sign_in()?;
         }
         Ok(())
     }
 
-    fn receive(&mut self, deadline: Instant) -> Result<()> {
-        if Instant::now() > deadline {
-            return Err(Error::new("systemd did not answer in time"));
-        }
+    /// Waits for more, as long as the manager says or does something.
+    fn receive(&mut self) -> Result<()> {
         let mut chunk = [0; 4096];
-        match self
-            .stream
-            .read(&mut chunk)
-            .context("wait for systemd's answer")?
-        {
-            0 => Err(Error::new("systemd closed the connection")),
-            count => {
-                self.unread.extend_from_slice(&chunk[..count]);
-                Ok(())
+        let (mut silences, mut worked) = (0, None);
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(Error::new("systemd closed the connection")),
+                Ok(count) => {
+                    self.unread.extend_from_slice(&chunk[..count]);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let ticks = self.process.and_then(processor_ticks);
+                    let is_busy = ticks
+                        .zip(worked)
+                        .is_some_and(|(now, then)| now >= then + WORK_TICKS);
+                    silences = if is_busy { 0 } else { silences + 1 };
+                    worked = ticks;
+                    if silences >= SILENCES {
+                        return Err(Error::new("systemd neither answers nor works"));
+                    }
+                    self.ask()?;
+                }
+                Err(error) => return Err(Error::io("wait for systemd's answer", &error)),
             }
         }
+    }
+
+    /// A question that a manager answers without doing anything. Nothing may come between the lines of signing in.
+    fn ask(&mut self) -> Result<()> {
+        if !self.signed_in {
+            return Ok(());
+        }
+        let ping = Call {
+            destination: self.by_bus.then_some("org.freedesktop.systemd1"),
+            path: MANAGER_PATH,
+            interface: "org.freedesktop.DBus.Peer",
+            member: "Ping",
+            signature: "",
+        };
+        self.queue(ping, |_| {});
+        self.send()
     }
 
     /// Two lines come before the first message: the answers to AUTH and DATA.
@@ -271,6 +316,15 @@ impl Manager {
             .map(Some)
             .ok_or_else(|| Error::new("systemd sent a message that is none"))
     }
+}
+
+/// How long a process has used a processor, in clock ticks.
+pub(super) fn processor_ticks(pid: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(')')?;
+    let mut used = fields.split_whitespace().skip(11);
+    let mut next = || used.next()?.parse::<u64>().ok();
+    Some(next()? + next()?)
 }
 
 /// An error that the manager answered.

@@ -1,11 +1,12 @@
 //! The D-Bus client against a manager played by the test, and against a real bus, which checks every byte that we send.
 
-use super::bus::Manager;
+use super::bus::{Manager, WORK_TICKS, processor_ticks};
 use super::wire::{self, Kind, answer};
 use crate::plan::cgroup::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const MEMBER: u8 = 3;
 const ERROR_NAME: u8 = 4;
@@ -80,7 +81,7 @@ fn manager_that_answers(answers: impl FnOnce(u32) -> Vec<Vec<u8>> + Send + 'stat
             theirs.write_all(&bytes[9..]).expect("write");
         }
     });
-    Manager::on(ours, false).expect("manager")
+    Manager::on(ours, false, None, Duration::from_secs(15)).expect("manager")
 }
 
 #[test]
@@ -133,6 +134,91 @@ fn a_refusal_has_its_name_and_sentence() {
     );
 }
 
+/// A manager that reads all, and says of each message what `answers` says of its member and its number.
+fn manager_that_takes_its_time(
+    process: Option<i32>,
+    silence: Duration,
+    mut answers: impl FnMut(&str, u32) -> Vec<Vec<u8>> + Send + 'static,
+) -> Manager {
+    let (ours, mut theirs) = UnixStream::pair().expect("pair");
+    std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        let mut unread = Vec::new();
+        // No message comes before our answer to this.
+        while !unread.ends_with(b"BEGIN\r\n") {
+            let count = theirs.read(&mut chunk).expect("read");
+            unread.extend_from_slice(&chunk[..count]);
+        }
+        unread.clear();
+        theirs.write_all(b"DATA\r\nOK 0123\r\n").expect("write");
+        for number in 1.. {
+            while wire::length(&unread).is_none_or(|length| unread.len() < length) {
+                match theirs.read(&mut chunk) {
+                    Ok(count) if count > 0 => unread.extend_from_slice(&chunk[..count]),
+                    _ => return,
+                }
+            }
+            let length = wire::length(&unread).expect("length");
+            let message: Vec<u8> = unread.drain(..length).collect();
+            let member = wire::decode(&message).expect("message").member;
+            for bytes in answers(&member, number) {
+                theirs.write_all(&bytes).expect("write");
+            }
+        }
+    });
+    Manager::on(ours, false, process, silence).expect("manager")
+}
+
+/// More silences than a manager that does not answer is allowed; each long enough for a thread that has to wait.
+#[test]
+fn a_manager_that_answers_is_waited_for_without_limit() {
+    let mut manager =
+        manager_that_takes_its_time(None, Duration::from_millis(300), |member, number| {
+            match (member, number) {
+                ("StartTransientUnit", _) => {
+                    vec![answer(Kind::Reply, 1, (MEMBER, "x"), "o", &["/job/5"])]
+                }
+                ("Ping", 8) => {
+                    let words = ["5", "/job/5", "x.scope", "done"];
+                    vec![answer(
+                        Kind::Signal,
+                        0,
+                        (MEMBER, "JobRemoved"),
+                        "uoss",
+                        &words,
+                    )]
+                }
+                (_, number) => vec![answer(Kind::Reply, number, (MEMBER, "x"), "", &[])],
+            }
+        });
+    let serial = start(&mut manager);
+    assert_eq!(manager.job(serial).expect("job"), Ok("done".into()));
+}
+
+#[test]
+fn a_manager_that_neither_answers_nor_works_is_given_up() {
+    let mut idle = Command::new("sleep").arg("1000").spawn().expect("sleep");
+    let pid = i32::try_from(idle.id()).expect("pids fit");
+    for process in [None, Some(pid)] {
+        let mut manager =
+            manager_that_takes_its_time(process, Duration::from_millis(2), |_, _| Vec::new());
+        let serial = start(&mut manager);
+        let error = manager.job(serial).expect_err("nobody answers");
+        assert_eq!(error.to_string(), "systemd neither answers nor works");
+    }
+    idle.kill().expect("kill");
+    idle.wait().expect("wait");
+}
+
+#[test]
+fn work_is_seen() {
+    let pid = i32::try_from(std::process::id()).expect("pids fit");
+    let before = processor_ticks(pid).expect("ticks");
+    // Ends when this process has worked so much.
+    while processor_ticks(pid).expect("ticks") < before + WORK_TICKS {}
+    assert_eq!(processor_ticks(0), None);
+}
+
 #[test]
 fn a_connection_that_ends_is_an_error() {
     let mut manager = manager_that_answers(|_| Vec::new());
@@ -160,8 +246,13 @@ fn a_real_bus_accepts_what_we_send() {
         .strip_prefix("unix:path=")
         .and_then(|a| a.split(',').next())
         .expect("path");
-    let mut manager =
-        Manager::on(UnixStream::connect(path.trim()).expect("connect"), true).expect("manager");
+    let mut manager = Manager::on(
+        UnixStream::connect(path.trim()).expect("connect"),
+        true,
+        None,
+        Duration::from_secs(15),
+    )
+    .expect("manager");
     let serial = start(&mut manager);
     let answer = manager.job(serial);
     daemon.kill().expect("kill");
