@@ -11,6 +11,7 @@ use crate::model::Row;
 use crate::stats::spread;
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -314,9 +315,15 @@ impl Stopwatch {
         if status.success() {
             return Ok(());
         }
+        let name = name_of(command);
+        if status.signal() == Some(libc::SIGKILL) {
+            let patience_s = self.patience_s.load(Ordering::Relaxed);
+            return Err(format!(
+                "{name}: killed, perhaps after {patience_s} s without an end"
+            ));
+        }
         let said = fs::read_to_string(&self.path).unwrap_or_default();
         let last = said.lines().rfind(|line| !line.trim().is_empty());
-        let name = name_of(command);
         Err(match last {
             Some(line) => format!("{name}: {status}: {}", shorten(line.trim())),
             None => format!("{name}: {status}"),

@@ -90,11 +90,10 @@ fn empty_line(peer: &str) -> Line {
 }
 
 fn together(ground: &Ground, peer: &Peer, bundle: &Bundle, count: usize) -> Result<f64, String> {
-    let mut commands = Vec::new();
-    for _ in 0..count {
-        let mut command = peer.run(bundle, &peer.fresh_id());
-        ground.stopwatch.prepare(&mut command)?;
-        commands.push(command);
+    let ids: Vec<String> = (0..count).map(|_| peer.fresh_id()).collect();
+    let mut commands: Vec<Command> = ids.iter().map(|id| peer.run(bundle, id)).collect();
+    for command in &mut commands {
+        ground.stopwatch.prepare(command)?;
     }
     let began = Instant::now();
     let started: Vec<Result<Child, String>> = commands.iter_mut().map(spawn).collect();
@@ -104,6 +103,9 @@ fn together(ground: &Ground, peer: &Peer, bundle: &Bundle, count: usize) -> Resu
         .map(|(child, command)| wait_and_judge(ground, child, command))
         .collect();
     let taken = milliseconds(began.elapsed()) / count as f64;
+    for (id, _) in ids.iter().zip(&ended).filter(|(_, ended)| ended.is_err()) {
+        peer.forget(&ground.stopwatch, id);
+    }
     ended.into_iter().collect::<Result<(), String>>()?;
     Ok(taken)
 }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 210.0;
 const LEFT: f64 = 46.0;
-const RIGHT: f64 = 10.0;
+const RIGHT: f64 = 18.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;
 /// So many lines at least, but for the last.
@@ -175,7 +175,7 @@ fn spread(mut marks: Vec<f64>, right: f64) -> Vec<f64> {
     marks.dedup();
     let mut kept: Vec<f64> = Vec::new();
     for mark in marks {
-        if kept.last().is_none_or(|last| (mark - last) / right > 0.09) {
+        if kept.last().is_none_or(|last| (mark - last) / right > 0.11) {
             kept.push(mark);
         }
     }
