@@ -134,10 +134,7 @@ impl Child<'_, '_> {
     }
 
     fn execute(&mut self, step: &Step) -> Result {
-        if !matches!(
-            step,
-            Step::Mount(_) | Step::AttachPrepared { .. } | Step::Device(_) | Step::Symlink { .. }
-        ) {
+        if !goes_on_where_it_was(step) {
             self.above.forget();
         }
         match step {
@@ -317,4 +314,12 @@ impl Child<'_, '_> {
             open::close(caller);
         }
     }
+}
+
+/// Whether the directory of the last mount or device may be the step's own.
+fn goes_on_where_it_was(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Mount(_) | Step::AttachPrepared { .. } | Step::Device(_) | Step::Symlink { .. }
+    )
 }

@@ -1,4 +1,4 @@
-//! File locks: who may write, and which files belong to someone alive.
+//! File locks: who may write, and which files belong to someone alive. For those too who keep files beside the store's.
 //!
 //! `flock` ends with the process that holds it, so nothing here outlives a `kill -9`. A lock counts only while the
 //! locked file still has its name: another process may have unlinked it between `open` and `flock`.
@@ -80,6 +80,15 @@ pub(super) fn wait_for_owner(path: &Path) -> Result<()> {
 }
 
 fn open(path: &Path) -> Result<File> {
+    open_lock(path).context(format_args!("open {}", path.display()))
+}
+
+fn is_named(file: &File, path: &Path) -> Result<bool> {
+    has_name(file, path).context(format_args!("stat {}", path.display()))
+}
+
+/// Opens a file to be locked, made where it is missing; what is in it stays.
+pub fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -87,16 +96,14 @@ fn open(path: &Path) -> Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .context(format_args!("open {}", path.display()))
 }
 
-fn is_named(file: &File, path: &Path) -> Result<bool> {
-    let ours = file
-        .metadata()
-        .context(format_args!("stat {}", path.display()))?;
+/// Whether a locked file still has its name: a lock on one that has not counts for nothing.
+pub fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
     match fs::symlink_metadata(path) {
         Ok(named) => Ok((named.dev(), named.ino()) == (ours.dev(), ours.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::io(format_args!("stat {}", path.display()), error)),
+        Err(error) => Err(error),
     }
 }

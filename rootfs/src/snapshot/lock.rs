@@ -2,9 +2,10 @@
 //!
 //! A lock counts only while its file still has its name: the last holder removes it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+
+use oci::store::{has_name, open_lock};
 
 use super::error::{Result, system};
 
@@ -20,7 +21,7 @@ impl Claim {
         loop {
             let file = open(path)?;
             file.lock().map_err(system("lock", path))?;
-            if still_named(&file, path) {
+            if has_name(&file, path).map_err(system("stat", path))? {
                 return Ok(Self {
                     path: path.to_owned(),
                     _file: file,
@@ -33,7 +34,7 @@ impl Claim {
     pub(super) fn take(path: &Path) -> Result<Option<Self>> {
         let file = open(path)?;
         match file.try_lock() {
-            Ok(()) if still_named(&file, path) => Ok(Some(Self {
+            Ok(()) if has_name(&file, path).map_err(system("stat", path))? => Ok(Some(Self {
                 path: path.to_owned(),
                 _file: file,
             })),
@@ -69,20 +70,5 @@ impl Gate {
 }
 
 fn open(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(system("open", path))
-}
-
-fn still_named(file: &File, path: &Path) -> bool {
-    let identity = |meta: &fs::Metadata| (meta.dev(), meta.ino());
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(ours), Ok(named)) => identity(&ours) == identity(&named),
-        _ => false,
-    }
+    open_lock(path).map_err(system("open", path))
 }

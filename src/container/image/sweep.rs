@@ -6,11 +6,12 @@ use crate::container::delete::delete;
 use crate::container::options::Globals;
 use crate::container::{Id, Phase, StateDir, Status};
 use crate::error::{Context, Error, Result};
+use oci::store::{has_name, open_lock};
 use std::cell::Cell;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,14 +31,14 @@ impl Tended {
         let directory = home.tended();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!("{}-{count}", std::process::id()));
-        let opened = match open(&path) {
+        let opened = match open_lock(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::DirBuilder::new()
                     .recursive(true)
                     .mode(0o700)
                     .create(&directory)
                     .context(format_args!("mkdir {}", directory.display()))?;
-                open(&path)
+                open_lock(&path)
             }
             opened => opened,
         };
@@ -77,16 +78,6 @@ impl Drop for Tended {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-}
-
 /// Deletes containers that were left half made, or ended, when their keepers were killed; after a reboot also the
 /// directories of containers whose state is gone. What can't be deleted now is left to the next command.
 pub fn sweep(globals: &Globals, home: &Home) {
@@ -107,7 +98,7 @@ fn sweep_notes(globals: &Globals, home: &Home) -> Result<()> {
             continue;
         };
         match file.try_lock() {
-            Ok(()) if is_named(&file, &path) => {
+            Ok(()) if has_name(&file, &path).unwrap_or(false) => {
                 if settle(globals, &path)? {
                     let _ = fs::remove_file(&path);
                 }
@@ -119,12 +110,6 @@ fn sweep_notes(globals: &Globals, home: &Home) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn is_named(file: &File, path: &Path) -> bool {
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    let ours = file.metadata().map(identity).ok();
-    ours.is_some() && ours == fs::symlink_metadata(path).map(identity).ok()
 }
 
 /// Whether nothing is left to do for a container that its keeper left behind.
