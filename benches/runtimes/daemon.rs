@@ -95,12 +95,15 @@ fn dockerd(at: &Path) -> Result<Server, String> {
 }
 
 /// Those of a full run; a daemon that was not started leaves its peer to the machine's own.
-#[derive(Default)]
 pub struct Daemons {
     at: PathBuf,
     containerd: Option<Server>,
     dockerd: Option<Server>,
+    /// Directories that only they make, whatever their configuration says.
+    litter: Vec<PathBuf>,
 }
+
+const OUTSIDE: [&str; 2] = ["/run/containerd", "/run/docker"];
 
 impl Daemons {
     pub fn start(work: &Path, options: &Options) -> Result<Self, String> {
@@ -108,8 +111,11 @@ impl Daemons {
         crate::bundle::make_directory(&at)?;
         let mut daemons = Self {
             at,
-            ..Self::default()
+            containerd: None,
+            dockerd: None,
+            litter: OUTSIDE.map(PathBuf::from).into(),
         };
+        daemons.litter.retain(|directory| !directory.exists());
         let wants = |peer: &str, program: &str| {
             options.full && options.wants_peer(peer) && on_path(program).is_some()
         };
@@ -143,6 +149,16 @@ impl Daemons {
         let servers = docker.chain(&self.containerd);
         let pids = servers.map(|server| server.0.id());
         pids.filter_map(|pid| process::pss_kib(pid).ok()).sum()
+    }
+}
+
+impl Drop for Daemons {
+    fn drop(&mut self) {
+        drop(self.dockerd.take());
+        drop(self.containerd.take());
+        for directory in &self.litter {
+            let _ = std::fs::remove_dir_all(directory);
+        }
     }
 }
 
