@@ -214,7 +214,7 @@ fn twenty_clones_of_a_master_copy(t: &Sandbox) {
     sh(t, "master:1", "true");
     let ids: Vec<String> = (0..20).map(|_| t.new_id()).collect();
     let script =
-        "test $(cat /data/row) = 0 && echo $HOSTNAME > /data/row && echo ready && sleep 100";
+        "test $(cat /data/row) = 0 && echo $HOSTNAME > /data/row && echo ready && sleep 100000";
     for id in &ids {
         run(
             t,
