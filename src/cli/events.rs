@@ -6,7 +6,7 @@ use crate::container::events::{self, Event, Stats};
 use crate::container::{Globals, Id};
 use crate::error::{Error, Result};
 use clap::{ArgMatches, Command};
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::time::Duration;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub fn command() -> Command {
 pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let id = argument::id(matches)?;
     if matches.get_flag("stats") {
-        print_stats(&id, &events::stats(globals, &id)?)?;
+        print_event("stats", &id, Some(&events::stats(globals, &id)?))?;
         return Ok(ExitCode::SUCCESS);
     }
     let interval = text(matches, "interval")?
@@ -37,23 +37,28 @@ pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
         &id,
         interval.unwrap_or(DEFAULT_INTERVAL),
         &mut |event| match event {
-            Event::Stats(stats) => print_stats(&id, &stats),
-            Event::Oom(so_far) => print(&line(
-                &json!({"type": "oom", "id": id.as_str(), "data": so_far}),
-            )),
+            Event::Stats(stats) => print_event("stats", &id, Some(&stats)),
+            Event::Oom => print_event("oom", &id, None),
         },
     )?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_stats(id: &Id, stats: &Stats) -> Result<()> {
-    print(&line(
-        &json!({"type": "stats", "id": id.as_str(), "data": stats}),
-    ))
+/// One line. COMPAT(runc): scripts look for its first words, so the order matters.
+#[derive(Serialize)]
+struct Line<'e> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'e Stats>,
 }
 
-fn line(event: &Value) -> String {
-    format!("{event}\n")
+fn print_event(kind: &'static str, id: &Id, data: Option<&Stats>) -> Result<()> {
+    let id = id.as_str();
+    let line = serde_json::to_string(&Line { kind, id, data })
+        .map_err(|error| Error::new(format!("write the event as JSON: {error}")))?;
+    print(&format!("{line}\n"))
 }
 
 /// A Go duration: `5s`, `1m30s`, `1.5h`, `100ms`. COMPAT(youki): a bare number is seconds.

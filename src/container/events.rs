@@ -3,7 +3,6 @@
 use super::life::Life;
 use super::status::is_alive;
 use super::{Globals, Id, Record, StateDir, Status, intel_rdt};
-pub use crate::cgroup::OomReport;
 pub use crate::cgroup::Stats;
 use crate::cgroup::{self, NetworkInterface, OomNews, OomWatch};
 use crate::error::{Context, Error, Result};
@@ -16,8 +15,8 @@ use std::time::{Duration, Instant};
 pub enum Event {
     /// The interval has passed.
     Stats(Box<Stats>),
-    /// The kernel ended a process for want of memory; the totals so far, where it still tells.
-    Oom(Option<OomReport>),
+    /// The kernel ended a process for want of memory.
+    Oom,
 }
 
 /// What the container uses now.
@@ -38,21 +37,25 @@ pub fn watch(
         .inspect_err(|error| log::warn!("events of {id}: no word of oom: {error}"))
         .ok();
     let mut due = Instant::now();
+    let mut told = false;
     loop {
-        if due <= Instant::now() {
+        // What was used when memory ran out is told with the event.
+        if told || due <= Instant::now() {
             let Ok(stats) = measure(&record) else {
                 return Ok(());
             };
             report(Event::Stats(Box::new(stats)))?;
-            due += interval;
+            if !std::mem::take(&mut told) {
+                due += interval;
+            }
         }
         match wait(&init, oom.as_ref(), due)? {
             Woken::Ended => return Ok(()),
             Woken::Due => {}
             Woken::Oom => match oom.as_mut().map(OomWatch::news).transpose()? {
                 Some(OomNews::Kills(count)) => {
-                    let so_far = cgroup::oom_report(&record.cgroup);
-                    (0..count).try_for_each(|_| report(Event::Oom(so_far)))?;
+                    (0..count).try_for_each(|_| report(Event::Oom))?;
+                    told = true;
                 }
                 Some(OomNews::CgroupGone) | None => return Ok(()),
             },

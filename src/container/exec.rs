@@ -153,9 +153,15 @@ fn process(spec: &Spec, options: &ExecOptions) -> Result<Process> {
     Ok(process)
 }
 
-/// `--cap` widens the bounding, effective and permitted sets; inheritable and ambient stay. CVE-2022-29162
+/// `--cap` widens the bounding, effective and permitted sets; inheritable stays, and ambient becomes only what is in
+/// there already. CVE-2022-29162 COMPAT(runc)
 fn add_capabilities(process: &mut Process, names: &[String]) {
     let capabilities = process.capabilities.get_or_insert_default();
+    let plain = |name: &str| name.to_ascii_uppercase().replacen("CAP_", "", 1);
+    let inheritable = &capabilities.inheritable;
+    let is_inheritable = |name: &&String| inheritable.iter().any(|i| plain(i) == plain(name));
+    let raised = names.iter().filter(is_inheritable).cloned();
+    capabilities.ambient.extend(raised);
     for set in [
         &mut capabilities.bounding,
         &mut capabilities.effective,

@@ -3,6 +3,7 @@
 use super::Record;
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::error::{Error, Result};
+use nix::errno::Errno;
 
 /// The container's cgroups, or those that `--cgroup [CONTROLLERS:]PATH` names below them.
 pub fn open(record: &Record, wishes: &[String]) -> Result<Cgroup> {
@@ -10,7 +11,15 @@ pub fn open(record: &Record, wishes: &[String]) -> Result<Cgroup> {
     wishes
         .iter()
         .try_for_each(|wish| apply(&mut cgroups, wish))?;
-    Cgroup::open(&cgroups).map_err(adding)
+    Cgroup::open(&cgroups).map_err(|error| adding(absent(&cgroups).unwrap_or(error)))
+}
+
+/// The file that a process would be written to, were its cgroup there. COMPAT(runc)
+fn absent(cgroups: &CgroupRecord) -> Option<Error> {
+    let mut paths = cgroups.directories.iter().map(|directory| directory.path());
+    let path = paths.find(|path| !path.exists())?;
+    let operation = format_args!("open {}/cgroup.procs", path.display());
+    Some(Error::errno(operation, Errno::ENOENT))
 }
 
 /// COMPAT(runc): scripts written for it look for these words.
@@ -45,7 +54,7 @@ fn apply(cgroups: &mut CgroupRecord, wish: &str) -> Result<()> {
     };
     if below.split('/').any(|component| component == "..") {
         return Err(Error::new(format!(
-            "--cgroup {wish}: bad sub cgroup path: it leads out of the container's cgroup"
+            "--cgroup: bad sub cgroup path: {wish} is not a sub cgroup path"
         )));
     }
     let mut matched = controllers.is_empty();

@@ -28,7 +28,8 @@ impl Id {
         match text.char_indices().find(|(at, c)| !allowed(*at, *c)) {
             None => Ok(Id(text.to_owned())),
             Some((at, c)) => Err(Error::new(format!(
-                "invalid container ID format {text:?}: invalid character {c:?} at byte {at}"
+                "invalid container ID format {text:?}: invalid character `{}` in the ID, at byte {at}",
+                c.escape_debug()
             ))
             .hint("an id is made of letters, digits, _ + - and, not at its start, dots")),
         }

@@ -196,17 +196,28 @@ fn map_tree(plan: &Plan, tree: &OwnedFd, idmap: &Idmap, source: &str) -> Result<
         })
 }
 
+/// The container's own, where it is another's. COMPAT(runc)
+fn joined_user_namespace(plan: &Plan) -> Result<OwnedFd> {
+    let user = libc::CLONE_NEWUSER as u64;
+    let Some(namespace) = plan.init.join.iter().find(|join| join.flag == user) else {
+        return Err(Error::new(
+            "an idmapped mount without mappings needs a user namespace",
+        ));
+    };
+    let path = namespace.path.display();
+    let opened = std::fs::File::open(&namespace.path);
+    opened
+        .map(OwnedFd::from)
+        .context(format_args!("open {path}"))
+}
+
 /// A user namespace whose only purpose is its maps: a process is born in it, its maps are written, it is killed.
 fn user_namespace(plan: &Plan, idmap: &Idmap) -> Result<OwnedFd> {
     let (uids, gids) = match &idmap.mapping {
         IdmapSource::Ranges { uids, gids } => (uids, gids),
         IdmapSource::Container => match &plan.init.id_maps {
             Some(maps) => (&maps.uids, &maps.gids),
-            None => {
-                return Err(Error::new(
-                    "an idmapped mount without mappings needs a new user namespace",
-                ));
-            }
+            None => return joined_user_namespace(plan),
         },
     };
     let how = ForkFlags {

@@ -28,11 +28,19 @@ pub fn kill(globals: &Globals, id: &Id, signal: Signal, whom: Whom) -> Result<()
     let record = dir.read()?;
     let alive = Status::of(&record, &dir).has_process();
     let done = match whom {
-        Whom::All => kill_all(&record, signal, alive),
+        // COMPAT(runc): whoever wants to be sure that nothing is left need not know whether something was.
+        Whom::All => signal_all(&record, signal).map(drop),
         Whom::Init if alive => kill_init(&record, signal).and_then(|()| match signal {
             Signal::KILL => finish_kill(&dir, &record),
             _ => Ok(()),
         }),
+        // COMPAT(runc): where init is not what holds the others, they live on without it.
+        Whom::Init if signal == Signal::KILL && !has_own_pid_namespace(&dir) => {
+            match signal_all(&record, signal) {
+                Ok(0) => Err(not_running()),
+                other => other.map(drop),
+            }
+        }
         Whom::Init => Err(not_running()),
     };
     done.context(format_args!("kill {id} with signal {}", signal.number()))
@@ -46,7 +54,7 @@ fn not_running() -> Error {
 /// What SIGKILL to init doesn't do by itself.
 fn finish_kill(dir: &StateDir, record: &Record) -> Result<()> {
     if !has_own_pid_namespace(dir) {
-        return kill_all(record, Signal::KILL, true);
+        return signal_all(record, Signal::KILL).map(drop);
     }
     // KERNEL: cgroup v1 holds a frozen process even from SIGKILL. COMPAT(runc)
     if cgroup::freezer_state(&record.cgroup) != FreezerState::Thawed {
@@ -87,7 +95,7 @@ pub fn end_all(record: &Record) -> Result<()> {
         // A creation that was cut short has not yet seen whether somebody uses a cgroup that it found.
         Phase::Creating => end_in(&record.cgroup.made_for_it()),
         Phase::Created if processes::pids(record)?.is_empty() => Ok(()),
-        Phase::Created => kill_all(record, Signal::KILL, true),
+        Phase::Created => signal_all(record, Signal::KILL).map(drop),
     }
 }
 
@@ -99,15 +107,12 @@ pub fn end_in(cgroup: &CgroupRecord) -> Result<()> {
     }
 }
 
-fn kill_all(record: &Record, signal: Signal, alive: bool) -> Result<()> {
-    let found = match signal == Signal::KILL && !record.cgroup.directories.is_empty() {
+/// Signals every process of the container; how many were found.
+fn signal_all(record: &Record, signal: Signal) -> Result<usize> {
+    match signal == Signal::KILL && !record.cgroup.directories.is_empty() {
         // The kernel's own way, where it has one; thaws a frozen container, which otherwise would not notice.
-        true => cgroup::signal_all(&record.cgroup, nix::sys::signal::Signal::SIGKILL)?,
-        false => signal_each(record, signal)?,
-    };
-    match alive || found > 0 {
-        true => Ok(()),
-        false => Err(not_running()),
+        true => cgroup::signal_all(&record.cgroup, nix::sys::signal::Signal::SIGKILL),
+        false => signal_each(record, signal),
     }
 }
 

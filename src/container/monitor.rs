@@ -173,6 +173,20 @@ pub fn prepare_terminal(master: Option<&OwnedFd>) {
     }
 }
 
+/// What a start that failed has left in the container's terminal: the words of a hook that refused it.
+pub fn drain(master: &Option<OwnedFd>) {
+    if let Some(master) = master {
+        let (input, output) = (false, true);
+        let master = master.as_fd();
+        Relay {
+            master,
+            input,
+            output,
+        }
+        .drain();
+    }
+}
+
 /// Our own terminal in raw mode: what is typed belongs to the container's.
 struct RawTerminal(Option<Termios>);
 

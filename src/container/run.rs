@@ -48,7 +48,7 @@ fn run_named(globals: &Globals, options: &CreateOptions, trace: &Trace<'_>) -> R
         .context("make a signalfd")?;
     let notify = Notify::listen(made.dir.path())?;
     let witness = signals.as_ref().and_then(|_| Witness::of(&made.record));
-    let init = created.start()?;
+    let init = created.start().inspect_err(|_| monitor::drain(&master))?;
     trace::mark(trace::STARTED);
     // What there was to warn of is of no use to whoever watches the log only when the process has ended.
     log::logger().flush();

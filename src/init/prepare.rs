@@ -4,7 +4,7 @@
 
 use super::fault::ChildFault;
 use super::trace::Marks;
-use crate::plan::{HookOp, InitPlan, Step};
+use crate::plan::{ExecOp, HookOp, InitPlan, Step};
 use crate::sys::process::TextArray;
 use std::ffi::CString;
 use std::os::fd::RawFd;
@@ -186,6 +186,14 @@ pub struct Prepared<'p> {
     pub marks: Marks,
 }
 
+/// What the plan ends with; none where there is no process.
+pub fn program_of(plan: &InitPlan) -> Option<&ExecOp> {
+    plan.steps.iter().find_map(|step| match step {
+        Step::Exec(program) => Some(program),
+        _ => None,
+    })
+}
+
 impl<'p> Prepared<'p> {
     /// Makes the arrays that `plan`'s steps will want.
     pub fn new(
@@ -210,8 +218,13 @@ impl<'p> Prepared<'p> {
         for step in &plan.steps {
             match step {
                 Step::Exec(exec) => prepared.program = Some(Arrays::new(&exec.args, &exec.env)),
-                Step::CreateContainerHook(hook) | Step::StartContainerHook(hook) => {
+                Step::CreateContainerHook(hook) => {
                     prepared.hooks.push(Arrays::of_hook(hook, &[]));
+                }
+                // COMPAT(runc): inside, a hook without an environment of its own has the program's.
+                Step::StartContainerHook(hook) => {
+                    let env = program_of(plan).map_or(&[][..], |program| &program.env);
+                    prepared.hooks.push(Arrays::of_hook(hook, env));
                 }
                 _ => {}
             }

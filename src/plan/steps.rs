@@ -317,7 +317,10 @@ impl<'p> Planner<'p> {
     }
 
     fn lists_device(&self, path: &str) -> bool {
-        self.linux.devices.iter().any(|device| device.path == path)
+        self.linux
+            .devices
+            .iter()
+            .any(|device| device.path.trim_end_matches('/') == path)
     }
 
     /// SPEC(config.md#process), `terminal`. The console is bound before a read-only root forbids making it.
@@ -564,7 +567,7 @@ pub fn domain_and_policy(linux: &Linux) -> Result<Vec<Step>> {
     if let Some(personality) = &linux.personality {
         steps.push(Step::Personality(process::plan_personality(personality)?));
     }
-    if let Some(policy) = &linux.memory_policy {
+    if let Some(policy) = linux.memory_policy.as_ref().filter(process::says_something) {
         steps.push(Step::MemoryPolicy(process::plan_memory_policy(policy)?));
     }
     Ok(steps)

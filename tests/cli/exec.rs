@@ -20,6 +20,7 @@ cases![
     refuses_user_ids_that_overflow,
     sets_additional_groups,
     adds_capabilities,
+    added_capabilities_are_ambient_where_inheritable,
     inherits_the_containers_capabilities,
     sets_no_new_privileges,
     detaches,
@@ -217,6 +218,22 @@ fn adds_capabilities(t: &Sandbox) {
     for name in ["CapPrm:", "CapEff:", "CapBnd:"] {
         assert_eq!(set(name), "0000000000001020", "{status}");
     }
+}
+
+/// What a program may inherit anyway, `--cap` also gives to the programs that it starts as an ordinary user.
+fn added_capabilities_are_ambient_where_inheritable(t: &Sandbox) {
+    if !runtime::is_ours() {
+        crate::support::skip("runc has it since 1.2");
+    }
+    let sets = json!({"bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL"], "effective": ["CAP_KILL"],
+                      "inheritable": ["CAP_CHOWN"], "ambient": []});
+    let container = t.running(t.bundle().set("/process/capabilities", sets));
+    let ambient = |flag: &str| {
+        let command = ["grep", "CapAmb", "/proc/self/status"];
+        container.exec_with(&["--cap", flag], &command).text()
+    };
+    assert_eq!(ambient("chown"), "CapAmb:\t0000000000000001");
+    assert_eq!(ambient("CAP_KILL"), "CapAmb:\t0000000000000000");
 }
 
 fn inherits_the_containers_capabilities(t: &Sandbox) {

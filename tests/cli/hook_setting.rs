@@ -1,6 +1,6 @@
 //! What a hook finds besides its state: environment, working directory, the container's filter.
 
-use crate::support::{Sandbox, Value, cases, json, sandbox};
+use crate::support::{Sandbox, Value, cases, json, runtime, sandbox};
 
 cases![
     host_hooks_inherit_the_environment,
@@ -39,11 +39,13 @@ fn host_hooks_inherit_the_environment(t: &Sandbox) {
     }
 }
 
+/// The caller's: only the program's own, and that only where the program's file system is.
 fn container_hooks_inherit_none(t: &Sandbox) {
     let log = log(t);
     let bundle = t
         .bundle()
         .writable()
+        .set("/process/env", json!(["PATH=/bin", "COLOUR=green"]))
         .mount(&log, "bind", &log, &["bind", "rw"]);
     let kinds = ["createContainer", "startContainer"];
     let bundle = kinds.iter().fold(bundle, |bundle, kind| {
@@ -57,6 +59,16 @@ fn container_hooks_inherit_none(t: &Sandbox) {
             "{kind}: {environment}"
         );
     }
+    if !runtime::is_ours() {
+        return;
+    }
+    let environment = sandbox::read(format!("{log}/startContainer"));
+    assert!(
+        environment.contains("COLOUR=green\n") && environment.contains("HOME=/"),
+        "{environment}"
+    );
+    let environment = sandbox::read(format!("{log}/createContainer"));
+    assert!(!environment.contains("COLOUR="), "{environment}");
 }
 
 fn an_empty_environment_is_empty(t: &Sandbox) {

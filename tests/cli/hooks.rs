@@ -1,6 +1,6 @@
 //! Hooks of all six kinds: order, state on stdin, namespaces, environment, time limits, failures.
 
-use crate::support::{Bundle, Sandbox, Value, cases, host, json, sandbox};
+use crate::support::{Bundle, Sandbox, Value, cases, host, json, runtime, sandbox};
 
 cases![
     run_in_order,
@@ -9,6 +9,7 @@ cases![
     get_argv_and_a_clean_environment,
     fail_create_when_they_fail_before,
     fail_start_when_start_container_fails,
+    are_heard_on_a_terminal_when_they_fail,
     fail_start_when_poststart_fails,
     warn_when_poststop_fails,
     are_killed_after_their_timeout,
@@ -192,6 +193,20 @@ fn fail_create_when_they_fail_before(t: &Sandbox) {
         let stopped = sandbox::read(format!("{log}/poststop"));
         assert_eq!(stopped, "ran\n", "the life cycle goes on: {kind}");
     }
+}
+
+/// Its words went to the container's terminal, which nobody will read any more.
+fn are_heard_on_a_terminal_when_they_fail(t: &Sandbox) {
+    if !runtime::is_ours() {
+        crate::support::skip("peers differ about where");
+    }
+    let bundle = t
+        .bundle()
+        .set("/process/terminal", json!(true))
+        .hook("startContainer", shell("echo no such luck; exit 3"))
+        .args(&["/bin/true"]);
+    let output = t.run(&bundle).fails();
+    assert!(output.stdout.contains("no such luck"), "{output}");
 }
 
 fn fail_start_when_start_container_fails(t: &Sandbox) {

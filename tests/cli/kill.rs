@@ -13,6 +13,8 @@ cases![
     reaches_a_created_container,
     reaches_all_processes,
     reaches_the_rest_when_init_is_gone,
+    ends_the_rest_when_init_is_gone,
+    has_nothing_to_say_when_all_are_gone,
     matches_a_regular_expression,
     takes_options_after_the_id,
     accepts_signal_zero,
@@ -131,6 +133,41 @@ fn reaches_the_rest_when_init_is_gone(t: &Sandbox) {
     sandbox::wait_for("the cgroup to be empty", || {
         host::pids_in_cgroup(bundle.cgroups_path()).is_empty()
     });
+}
+
+/// What shares the host's pid namespace outlives its init, and SIGKILL is meant for it too.
+fn ends_the_rest_when_init_is_gone(t: &Sandbox) {
+    if !runtime::is_ours() {
+        crate::support::skip("runc has it since 1.2");
+    }
+    let bundle = t
+        .bundle()
+        .without_namespace("pid")
+        .shell("sleep 5000 & exit 0");
+    let container = t.start(&bundle);
+    container.wait_stopped();
+    container
+        .kill("TERM")
+        .fails_with(&["container not running"]);
+    container.kill("KILL").silent();
+    sandbox::wait_for("the cgroup to be empty", || {
+        host::pids_in_cgroup(bundle.cgroups_path()).is_empty()
+    });
+    container
+        .kill("KILL")
+        .fails_with(&["container not running"]);
+}
+
+fn has_nothing_to_say_when_all_are_gone(t: &Sandbox) {
+    if !runtime::is_ours() {
+        crate::support::skip("runc has it since 1.2");
+    }
+    let container = t.running(t.bundle());
+    container.kill("KILL").silent();
+    container.wait_stopped();
+    t.runtime(&["kill", "--all", &container.id, "TERM"])
+        .output()
+        .silent();
 }
 
 fn matches_a_regular_expression(t: &Sandbox) {

@@ -1,12 +1,13 @@
 //! `update`: every flag and `--resources`, on the cgroup v1 hierarchies of this host.
 
-use crate::support::{Container, Sandbox, cases, json, sandbox};
+use crate::support::{Container, Sandbox, cases, json, runtime, sandbox};
 
 cases![
     sets_pids_limit,
     sets_memory,
     sets_cpu,
     sets_cpu_burst_and_idle,
+    an_idle_container_keeps_its_shares_for_later,
     sets_cpusets,
     reads_a_file,
     reads_standard_input,
@@ -88,6 +89,30 @@ fn sets_cpu_burst_and_idle(t: &Sandbox) {
     assert_eq!(container.cgroup_value("cpu", "cpu.cfs_burst_us"), "10000");
     container.update(&["--cpu-idle", "1"]).ok();
     assert_eq!(container.cgroup_value("cpu", "cpu.idle"), "1");
+}
+
+/// KERNEL: a cgroup takes no shares while it is idle, and forgets those that it had.
+fn an_idle_container_keeps_its_shares_for_later(t: &Sandbox) {
+    if !runtime::is_ours() {
+        crate::support::skip("Debian's peers predate the field");
+    }
+    let container = limited(t);
+    let shares = || container.cgroup_value("cpu", "cpu.shares");
+    for idle in ["1", "0", "1"] {
+        container
+            .update_from(&json!({"cpu": {"idle": idle.parse::<i64>().expect("a number")}}))
+            .ok();
+        assert_eq!(container.cgroup_value("cpu", "cpu.idle"), idle);
+    }
+    container.update(&["--cpu-period", "10000"]).ok();
+    assert_eq!(container.cgroup_value("cpu", "cpu.idle"), "1");
+    container.update(&["--cpu-idle", "0"]).ok();
+    assert_eq!(shares(), "512");
+    container.update(&["--cpu-idle", "1"]).ok();
+    container
+        .update_from(&json!({"cpu": {"idle": 0, "shares": 256}}))
+        .ok();
+    assert_eq!(shares(), "256");
 }
 
 fn sets_cpusets(t: &Sandbox) {

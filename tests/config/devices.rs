@@ -1,6 +1,6 @@
 //! `linux.devices` and the default devices, and what the cgroup lets through.
 
-use crate::support::{Sandbox, cases, json};
+use crate::support::{Sandbox, cases, json, runtime};
 
 cases![
     default_devices,
@@ -73,6 +73,15 @@ fn configured_device(t: &Sandbox) {
         "stat -c '%F %t:%T %a' /dev/disk/loop",
     );
     assert_eq!(seen, "block special file 7:c8 600");
+    if !runtime::is_ours() {
+        return;
+    }
+    let slash = json!({"type": "p", "path": "/dev/pipe/", "fileMode": 0o600});
+    let seen = t.sh(
+        t.bundle().push("/linux/devices", slash),
+        "stat -c %F /dev/pipe",
+    );
+    assert_eq!(seen, "fifo");
 }
 
 fn device_outside_dev(t: &Sandbox) {

@@ -1,6 +1,6 @@
 //! User namespaces with id maps, and idmapped mounts.
 
-use crate::support::{Bundle, Sandbox, cases, host, json, sandbox, skip};
+use crate::support::{Bundle, Sandbox, cases, host, json, runtime, sandbox, skip};
 
 cases![
     root_need_not_be_mapped,
@@ -16,6 +16,7 @@ cases![
     idmapped_tmpfs,
     ridmap_reaches_submounts,
     idmap_follows_the_user_namespace,
+    idmap_follows_a_joined_user_namespace,
     sysfs_without_network_namespace,
     proc_and_devpts_in_a_user_namespace,
     masked_paths_in_a_user_namespace,
@@ -200,6 +201,22 @@ fn idmap_follows_the_user_namespace(t: &Sandbox) {
         ),
         0
     );
+}
+
+fn idmap_follows_a_joined_user_namespace(t: &Sandbox) {
+    if !runtime::is_ours() {
+        skip("runc has it since 1.2");
+    }
+    let other = t.running(mapped(t));
+    let source = owned(t, &[0, 1000]);
+    let namespace = json!({"type": "user", "path": format!("/proc/{}/ns/user", other.pid())});
+    let bundle = t.bundle().push("/linux/namespaces", namespace).mount(
+        "/mnt",
+        "bind",
+        &source,
+        &["bind", "idmap"],
+    );
+    assert_eq!(t.sh(bundle, "stat -c %u /mnt/0 /mnt/1000"), "0\n1000");
 }
 
 fn sysfs_without_network_namespace(t: &Sandbox) {

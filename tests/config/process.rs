@@ -1,6 +1,6 @@
 //! `process`: arguments, environment, directory, capabilities, limits, and the rest but the user and scheduling.
 
-use crate::support::{Sandbox, cases, json, sandbox};
+use crate::support::{Sandbox, cases, json, runtime, sandbox};
 
 cases![
     empty_home_is_none,
@@ -10,6 +10,7 @@ cases![
     home_from_passwd,
     working_directory,
     working_directory_is_made,
+    working_directory_is_made_in_a_read_only_root,
     working_directory_needs_the_users_right,
     capabilities_of_five_sets,
     no_capabilities,
@@ -93,6 +94,17 @@ fn working_directory_is_made(t: &Sandbox) {
             "pwd"
         ),
         "/a/b/c"
+    );
+}
+
+fn working_directory_is_made_in_a_read_only_root(t: &Sandbox) {
+    if !runtime::is_ours() {
+        crate::support::skip("peers differ by version");
+    }
+    let bundle = t.bundle().set("/process/cwd", json!("/a/b/c"));
+    assert_eq!(
+        t.sh(bundle, "pwd; touch x 2> /dev/null || echo no"),
+        "/a/b/c\nno"
     );
 }
 

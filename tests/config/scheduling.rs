@@ -140,6 +140,8 @@ fn policy(t: &Sandbox, policy: crate::support::Value) -> String {
 }
 
 fn memory_policies(t: &Sandbox) {
+    let none = policy(t, json!({}));
+    assert!(none.starts_with("default"), "{none}");
     for (mode, nodes, shown) in [
         ("MPOL_BIND", "0", "bind"),
         ("MPOL_INTERLEAVE", "0", "interleave"),

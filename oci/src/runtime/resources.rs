@@ -153,7 +153,8 @@ object! {
 object! {
     /// SPEC(config-linux.md#huge-page-limits).
     pub struct HugepageLimit {
-        /// Such as `2MB`.
+        /// Such as `2MB`. COMPAT(runc): Go doesn't mind the case of a key, and its suite writes this one so.
+        #[serde(alias = "pagesize")]
         pub page_size: String,
         /// Bytes.
         pub limit: u64,

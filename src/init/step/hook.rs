@@ -3,7 +3,7 @@
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::hook::{self, Directory, Outcome, Setting};
-use crate::init::prepare::Filter;
+use crate::init::prepare::{Filter, program_of};
 use crate::plan::HookOp;
 use crate::sys::{open, process};
 
@@ -17,6 +17,10 @@ pub fn run_before_the_root(child: &mut Child, op: &HookOp) -> Result {
 /// A startContainer hook: its program comes from the image, so the container's filter is upon it. COMPAT(runc)
 pub fn run_inside(child: &mut Child, op: &HookOp) -> Result {
     let filter = child.prepared.filter.filter(|_| !child.filter_loaded);
+    if op.env.is_none() && program_of(child.prepared.plan).is_some_and(|p| p.home_for.is_some()) {
+        let arrays = &mut child.prepared.hooks[child.hooks_run];
+        arrays.env.push_spare(child.home.as_c_str());
+    }
     run(child, op, Directory::Present, filter)
 }
 

@@ -2,7 +2,8 @@
 
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
-use crate::plan::RootChange;
+use crate::init::path::{self, Missing};
+use crate::plan::{RootChange, Step};
 use crate::sys::mount::{self, AttributeChange, attribute};
 use crate::sys::{self, open};
 use nix::errno::Errno;
@@ -168,6 +169,7 @@ pub fn root_propagation(flag: u64, recursive: bool) -> Result {
 
 /// `/` read-only, the mounts below it untouched.
 pub fn readonly_root(child: &mut Child) -> Result {
+    make_working_directory(child);
     let change = AttributeChange {
         set: attribute::RDONLY,
         ..AttributeChange::default()
@@ -177,6 +179,25 @@ pub fn readonly_root(child: &mut Child) -> Result {
         other => other,
     }
     .during(Operation::SetAttributes)
+}
+
+/// COMPAT(runc, crun): a read-only root gets a missing working directory too, so it is made before. What goes wrong here
+/// is told when the directory is entered.
+fn make_working_directory(child: &Child) {
+    let wanted = child
+        .prepared
+        .plan
+        .steps
+        .iter()
+        .find_map(|step| match step {
+            Step::WorkingDirectory { path, make: true } if path.as_bytes() != b"/" => Some(path),
+            _ => None,
+        });
+    if let Some(path) = wanted
+        && let Ok(directory) = path::open_or_make(child.root, path, Missing::Directory, true)
+    {
+        open::close(directory);
+    }
 }
 
 /// Fails when the working directory lies outside the root. CVE-2024-21626

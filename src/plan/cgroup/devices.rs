@@ -125,16 +125,19 @@ fn number(value: Option<i64>, name: &str) -> Result<Option<u32>> {
     }
 }
 
+/// Other letters mean nothing; whether they may be there is judged elsewhere.
 fn access_bits(text: &str) -> Result<u8> {
-    if text.is_empty() {
-        return Err(Error::new("access is empty; it is made of r, w and m"));
-    }
-    text.chars().try_fold(0, |bits, letter| match letter {
-        'm' => Ok(bits | MKNOD),
-        'r' => Ok(bits | READ),
-        'w' => Ok(bits | WRITE),
-        _ => Err(Error::new(format!(
+    let bits = text.chars().fold(0, |bits, letter| match letter {
+        'm' => bits | MKNOD,
+        'r' => bits | READ,
+        'w' => bits | WRITE,
+        _ => bits,
+    });
+    match (bits, text) {
+        (0, "") => Err(Error::new("access is empty; it is made of r, w and m")),
+        (0, _) => Err(Error::new(format!(
             "access {text:?} is not made of r, w and m"
         ))),
-    })
+        (bits, _) => Ok(bits),
+    }
 }

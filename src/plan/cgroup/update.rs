@@ -31,7 +31,11 @@ pub fn plan_update(current: &Resources, change: &Resources, pure_v2: bool) -> Re
     let touched = Resources {
         devices: Vec::new(),
         memory: change.memory.as_ref().and(resources.memory.clone()),
-        cpu: change.cpu.as_ref().and(resources.cpu.clone()),
+        cpu: change
+            .cpu
+            .as_ref()
+            .zip(resources.cpu.clone())
+            .map(touched_cpu),
         pids: change.pids.clone(),
         block_io: change.block_io.clone(),
         hugepage_limits: change.hugepage_limits.clone(),
@@ -76,6 +80,16 @@ pub fn plan_update(current: &Resources, change: &Resources, pure_v2: bool) -> Re
     plan.resources = resources;
     refuse_swap_below_memory(&plan.resources)?;
     Ok(plan)
+}
+
+/// KERNEL: a cgroup that is idle refuses shares, even those that it had; one that stops to be idle forgets them.
+fn touched_cpu((change, merged): (&Cpu, Cpu)) -> Cpu {
+    let wakes = change.idle == Some(0);
+    Cpu {
+        shares: merged.shares.filter(|_| wakes || change.shares.is_some()),
+        idle: change.idle,
+        ..merged
+    }
 }
 
 /// The kernel would only say EINVAL.

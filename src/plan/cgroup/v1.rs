@@ -104,34 +104,35 @@ pub(super) fn limits(resources: &Resources) -> Result<Limits> {
 
 fn cpu_limits(cpu: &Cpu, limits: &mut Limits) {
     let set = |value: Option<u64>| value.filter(|v| *v != 0);
-    if let Some(period) = set(cpu.realtime_period) {
-        limits.write("cpu", FileWrite::new("cpu.rt_period_us", period));
-    }
-    if let Some(runtime) = cpu.realtime_runtime.filter(|v| *v != 0) {
-        limits.write("cpu", FileWrite::new("cpu.rt_runtime_us", runtime));
-    }
-    if let Some(shares) = set(cpu.shares) {
-        limits.write("cpu", FileWrite::new("cpu.shares", shares));
-    }
+    let period = set(cpu.realtime_period).map(|v| FileWrite::new("cpu.rt_period_us", v));
+    let runtime = cpu.realtime_runtime.filter(|v| *v != 0);
+    let runtime = runtime.map(|v| FileWrite::new("cpu.rt_runtime_us", v));
+    both(period, runtime, limits);
+    // A cgroup that is idle takes no shares, so one that stops to be idle must do that first.
+    let shares = set(cpu.shares).map(|v| FileWrite::new("cpu.shares", v));
+    let idle = cpu.idle.map(|v| FileWrite::new("cpu.idle", v));
+    both(shares, idle, limits);
     let period = set(cpu.period).map(|v| FileWrite::new("cpu.cfs_period_us", v));
     let quota = cpu.quota.filter(|v| *v != 0).map(|v| v.max(-1));
     let quota = quota.map(|v| FileWrite::new("cpu.cfs_quota_us", v));
-    match (period, quota) {
-        (Some(period), Some(quota)) => limits.write("cpu", Write::EitherOrder(period, quota)),
-        (Some(one), None) | (None, Some(one)) => limits.write("cpu", one),
-        (None, None) => {}
-    }
+    both(period, quota, limits);
     if let Some(burst) = cpu.burst {
         limits.write("cpu", FileWrite::new("cpu.cfs_burst_us", burst));
-    }
-    if let Some(idle) = cpu.idle {
-        limits.write("cpu", FileWrite::new("cpu.idle", idle));
     }
     if !cpu.cpus.is_empty() {
         limits.write("cpuset", FileWrite::new("cpuset.cpus", &cpu.cpus));
     }
     if !cpu.mems.is_empty() {
         limits.write("cpuset", FileWrite::new("cpuset.mems", &cpu.mems));
+    }
+}
+
+/// Two values of the cpu controller that the kernel checks against each other.
+fn both(first: Option<FileWrite>, second: Option<FileWrite>, limits: &mut Limits) {
+    match (first, second) {
+        (Some(first), Some(second)) => limits.write("cpu", Write::EitherOrder(first, second)),
+        (Some(one), None) | (None, Some(one)) => limits.write("cpu", one),
+        (None, None) => {}
     }
 }
 

@@ -70,10 +70,23 @@ pub fn plan_capabilities(
         effective: cut("effective", effective, permitted, "permitted"),
         permitted,
         inheritable,
-        // COMPAT(runc, crun): their own default configuration asks for more than the kernel raises; no word about it.
-        ambient: ambient & permitted & inheritable,
+        ambient: raised(ambient, (permitted, inheritable), warnings),
     };
     (bounding, op)
+}
+
+/// KERNEL: only what is permitted and inheritable can be ambient. COMPAT(runc): its words. COMPAT(crun): none where
+/// nothing is inheritable, as in its own default configuration.
+fn raised(ambient: u64, (permitted, inheritable): (u64, u64), warnings: &mut Vec<String>) -> u64 {
+    let limit = permitted & inheritable;
+    if inheritable != 0 {
+        warnings.extend(names(ambient & !limit).map(|name| {
+            format!(
+                "can't raise ambient capability {name}: it is not both permitted and inheritable"
+            )
+        }));
+    }
+    ambient & limit
 }
 
 /// Names that came to nothing, each once, however many sets it is in.

@@ -18,6 +18,7 @@ pub use program::{plan_environment, plan_program};
 pub(super) use scheduling::policy_name;
 pub use scheduling::{
     parse_cpu_list, plan_io_priority, plan_memory_policy, plan_personality, plan_scheduler,
+    says_something,
 };
 
 #[cfg(test)]

@@ -123,6 +123,11 @@ pub fn plan_io_priority(priority: &IoPriority) -> Result<i32> {
     Ok(class << IOPRIO_CLASS_SHIFT | priority.priority)
 }
 
+/// COMPAT(runc): an empty object is no policy.
+pub fn says_something(policy: &&MemoryPolicy) -> bool {
+    !policy.mode.is_empty() || !policy.nodes.is_empty() || !policy.flags.is_empty()
+}
+
 /// `set_mempolicy(2)`'s parameters. The rules are the kernel's own, told by name.
 pub fn plan_memory_policy(policy: &MemoryPolicy) -> Result<MemoryPolicyOp> {
     let at = "linux.memoryPolicy";

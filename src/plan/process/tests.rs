@@ -79,6 +79,23 @@ fn a_wrong_limit_is_named() {
     );
 }
 
+#[test]
+fn ambient_is_cut_to_what_is_inheritable_with_a_word_about_it() {
+    let mut wanted = sets(&["CAP_CHOWN", "CAP_KILL"]);
+    wanted.inheritable = strings(&["CAP_KILL"]);
+    let mut warnings = vec![];
+    let grantable = Grantable::of(&host(), false);
+    let (_, op) = plan_capabilities(Some(&wanted), grantable, &mut warnings);
+    assert_eq!(op.ambient, 0b10_0000);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("can't raise ambient capability CAP_CHOWN: "));
+    // As in the default configurations of older runtimes.
+    wanted.inheritable = vec![];
+    warnings.clear();
+    let (_, op) = plan_capabilities(Some(&wanted), grantable, &mut warnings);
+    assert_eq!((op.ambient, warnings.len()), (0, 0));
+}
+
 fn sets(names: &[&str]) -> Capabilities {
     let names = strings(names);
     Capabilities {

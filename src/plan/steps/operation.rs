@@ -126,7 +126,8 @@ pub(super) fn device_op(index: usize, device: &Device, bind: bool) -> Result<Dev
     };
     let fifo = kind == libc::S_IFIFO;
     Ok(DeviceOp {
-        path: text(&at, device.path.as_bytes())?,
+        // COMPAT(crun): a slash at the end names no directory here.
+        path: text(&at, device.path.trim_end_matches('/').as_bytes())?,
         mode: kind | device.file_mode.unwrap_or(DEFAULT_DEVICE_MODE) & 0o7777,
         major: if fifo {
             0

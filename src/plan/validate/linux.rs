@@ -1,7 +1,7 @@
 //! SPEC(config-linux.md): devices, paths, propagation, resource director, memory policy and personality.
 
 use super::{Findings, Subject};
-use crate::plan::process::{plan_memory_policy, plan_personality};
+use crate::plan::process::{plan_memory_policy, plan_personality, says_something};
 use oci::runtime::Device;
 use std::collections::{HashMap, HashSet};
 
@@ -122,7 +122,7 @@ pub(super) fn intel_rdt(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// SPEC(config-linux.md#memory-policy), SPEC(config-linux.md#personality)
 pub(super) fn policies(subject: &Subject<'_>, findings: &mut Findings) {
-    if let Some(policy) = &subject.linux.memory_policy {
+    if let Some(policy) = subject.linux.memory_policy.as_ref().filter(says_something) {
         findings.check(plan_memory_policy(policy));
     }
     if let Some(personality) = &subject.linux.personality {

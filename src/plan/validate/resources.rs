@@ -41,10 +41,12 @@ fn device_rule(at: &str, rule: &DeviceRule, findings: &mut Findings) {
         );
     }
     if !rule.access.bytes().all(|access| b"rwm".contains(&access)) {
-        findings.refuse(
-            format_args!("{at}.access"),
-            format_args!("{:?} is not made of r, w, m", rule.access),
-        );
+        let problem = format!("{:?} is not made of r, w, m", rule.access);
+        match rule.access.contains(['r', 'w', 'm']) {
+            // COMPAT(runc, crun)
+            true => findings.tolerate(format_args!("{at}.access"), problem),
+            false => findings.refuse(format_args!("{at}.access"), problem),
+        }
     }
     for (field, number) in [("major", rule.major), ("minor", rule.minor)] {
         if number.is_some_and(|number| !(-1..=i64::from(u32::MAX)).contains(&number)) {

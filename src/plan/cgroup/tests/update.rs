@@ -84,3 +84,30 @@ fn v2_device_rules_are_one_new_program() {
         None
     );
 }
+
+#[test]
+fn what_the_kernel_checks_against_each_other_goes_in_either_order() {
+    let (lines, _) = update(
+        r#"{"cpu":{"realtimeRuntime":9000}}"#,
+        r#"{"cpu":{"realtimePeriod":10000}}"#,
+        false,
+    )
+    .expect("plan");
+    let both = "cpu: cpu.rt_period_us = \"10000\", cpu.rt_runtime_us = \"9000\" (in either order)";
+    assert_eq!(lines, both);
+}
+
+#[test]
+fn shares_are_not_written_while_idle_and_come_back_afterwards() {
+    let idle = r#"{"cpu":{"shares":512,"idle":1}}"#;
+    let written = |change| update(idle, change, false).expect("plan").0;
+    assert_eq!(
+        written(r#"{"cpu":{"period":50000}}"#),
+        "cpu: cpu.cfs_period_us = \"50000\""
+    );
+    assert_eq!(written(r#"{"cpu":{"idle":1}}"#), "cpu: cpu.idle = \"1\"");
+    assert_eq!(
+        written(r#"{"cpu":{"idle":0}}"#),
+        "cpu: cpu.shares = \"512\", cpu.idle = \"0\" (in either order)"
+    );
+}
