@@ -116,6 +116,11 @@ fn what_peers_accept_is_a_warning_unless_strict() {
             "linux.devices[1]: an earlier entry",
         ),
         (
+            "/linux/resources/devices",
+            json!([{"allow": false, "access": "rwa"}]),
+            "linux.resources.devices[0].access: \"rwa\" is not made of r, w, m",
+        ),
+        (
             "/linux/maskedPaths",
             json!(["proc/kcore"]),
             "linux.maskedPaths[0]: ",

@@ -254,7 +254,7 @@ fn a_forbidden_value_is_refused_by_its_json_path() {
         ),
         (
             "/linux/resources/devices",
-            json!([{"allow": true, "access": "rx"}]),
+            json!([{"allow": true, "access": "x"}]),
             "linux.resources.devices[0].access: ",
         ),
         (
