@@ -103,52 +103,46 @@ struct CgroupMount {
 /// KERNEL: `ID PARENT MAJ:MIN ROOT MOUNT OPTIONS [TAG…] - TYPE SOURCE SUPER_OPTIONS`. A mount that another one covers
 /// can't be reached by its path, so it is none for us.
 fn parse_mounts(mountinfo: &str) -> Vec<CgroupMount> {
-    let found: Vec<(&str, CgroupMount)> = mountinfo
-        .lines()
-        .filter_map(|line| Some((line, parse_mount(line)?)))
-        .collect();
-    let above = |line: &&str| {
-        let place = Place::of(line);
-        place.is_some_and(|place| {
-            found.iter().any(|(_, mount)| {
-                mount
-                    .mount
-                    .to_str()
-                    .is_some_and(|path| place.contains(path))
-            })
-        })
-    };
-    let places: Vec<Place<'_>> = mountinfo
-        .lines()
-        .filter(above)
-        .filter_map(Place::of)
-        .collect();
-    let seen = found
-        .iter()
-        .filter(|(line, _)| Place::of(line).is_some_and(|place| place.is_seen(&places)));
-    seen.map(|(_, mount)| mount.clone()).collect()
+    let mut places = Vec::new();
+    let mut found: Vec<(Place<'_>, CgroupMount)> = Vec::new();
+    // Bytes, and each line once: where many containers run, the table is long.
+    for line in mountinfo.as_bytes().split(|byte| *byte == b'\n') {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let Some((place, root)) = Place::of(&mut fields) else {
+            continue;
+        };
+        places.push(place);
+        found.extend(parse_mount(root, place.path, fields).map(|mount| (place, mount)));
+    }
+    places.retain(|place| found.iter().any(|(mount, _)| place.contains(mount.path)));
+    found.retain(|(place, _)| place.is_seen(&places));
+    found.into_iter().map(|(_, mount)| mount).collect()
 }
 
 /// Where a mount is in the tree of mounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place<'m> {
-    id: &'m str,
-    parent: &'m str,
-    path: &'m str,
+    id: &'m [u8],
+    parent: &'m [u8],
+    path: &'m [u8],
 }
 
 impl<'m> Place<'m> {
-    fn of(line: &'m str) -> Option<Self> {
-        let mut fields = line.split(' ');
+    /// Reads a line's fields up to the mount point, and gives ROOT too.
+    fn of(fields: &mut impl Iterator<Item = &'m [u8]>) -> Option<(Self, &'m [u8])> {
         let (id, parent) = (fields.next()?, fields.next()?);
-        let path = fields.nth(2)?;
-        Some(Place { id, parent, path })
+        let root = fields.nth(1)?;
+        let path = fields.next()?;
+        Some((Place { id, parent, path }, root))
     }
 
     /// Whether the way to `path` leads through this mount's place. None of the places that matter has a blank.
-    fn contains(&self, path: &str) -> bool {
-        let rest = path.strip_prefix(self.path.trim_end_matches('/'));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    fn contains(&self, path: &[u8]) -> bool {
+        let rest = match self.path {
+            b"/" => Some(path),
+            own => path.strip_prefix(own),
+        };
+        rest.is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
     }
 
     /// Whether its path leads to it: nothing is mounted on it, nor on the way from the mount that it is attached to.
@@ -180,13 +174,20 @@ impl<'m> Place<'m> {
     }
 }
 
-fn parse_mount(line: &str) -> Option<CgroupMount> {
-    let (left, right) = line.split_once(" - cgroup")?;
-    let mut left = left.split(' ').skip(3);
-    let (root, mount) = (left.next()?, left.next()?);
-    let mut right = right.split(' ');
-    let v2 = right.next()? == "2";
-    let options = right.nth(1).unwrap_or_default();
+/// A cgroup mount, of its line's fields behind the mount point.
+fn parse_mount<'m>(
+    root: &[u8],
+    mount: &[u8],
+    mut fields: impl Iterator<Item = &'m [u8]>,
+) -> Option<CgroupMount> {
+    fields.find(|field| *field == b"-")?;
+    let v2 = match fields.next()? {
+        b"cgroup" => false,
+        b"cgroup2" => true,
+        _ => return None,
+    };
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let options = text(fields.nth(1).unwrap_or_default())?;
     const NOT_CONTROLLERS: [&str; 6] = [
         "rw",
         "ro",
@@ -197,14 +198,14 @@ fn parse_mount(line: &str) -> Option<CgroupMount> {
     ];
     let controllers = options
         .split(',')
-        .filter(|o| !NOT_CONTROLLERS.contains(o) && !o.starts_with("release_agent="))
+        .filter(|o| !v2 && !NOT_CONTROLLERS.contains(o) && !o.starts_with("release_agent="))
         .map(str::to_owned)
         .collect();
     Some(CgroupMount {
-        root: unescape(root),
-        mount: PathBuf::from(unescape(mount)),
+        root: unescape(text(root)?),
+        mount: PathBuf::from(unescape(text(mount)?)),
         v2,
-        controllers: if v2 { Vec::new() } else { controllers },
+        controllers,
     })
 }
 
@@ -249,7 +250,11 @@ fn lay_out(mounts: &[CgroupMount], own: &str) -> (CgroupLayout, OwnCgroups) {
     if v1.is_empty() {
         return (CgroupLayout::None, Vec::new());
     }
-    let mut places: OwnCgroups = v1.iter().filter_map(|mount| own_v1(mount, own)).collect();
+    let lines: Vec<_> = own.lines().filter_map(own_line).collect();
+    let mut places: OwnCgroups = v1
+        .iter()
+        .filter_map(|mount| own_v1(mount, &lines))
+        .collect();
     places.extend(v2.first().and_then(|mount| own_v2(mount, own)));
     let hierarchies = v1.into_iter().map(|m| Hierarchy {
         mount: m.mount.clone(),
@@ -281,14 +286,16 @@ fn own_v2(mount: &CgroupMount, own: &str) -> Option<(String, String)> {
     listed(String::new(), below(&mount.root, path))
 }
 
+/// KERNEL: `ID:CONTROLLERS:PATH`.
+fn own_line(line: &str) -> Option<(&str, &str)> {
+    line.split_once(':')?.1.split_once(':')
+}
+
 /// `/proc/self/cgroup` may list a hierarchy's controllers in another order than the mount table.
-fn own_v1(mount: &CgroupMount, own: &str) -> Option<(String, String)> {
-    let path = own.lines().find_map(|line| {
-        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-        let same = controllers
-            .split(',')
-            .any(|c| mount.controllers.iter().any(|m| m == c));
-        same.then_some(path)
+fn own_v1(mount: &CgroupMount, lines: &[(&str, &str)]) -> Option<(String, String)> {
+    let (_, path) = lines.iter().find(|(controllers, _)| {
+        let mut own = controllers.split(',');
+        own.any(|c| mount.controllers.iter().any(|m| m == c))
     })?;
     listed(mount.controllers.join(","), below(&mount.root, path))
 }

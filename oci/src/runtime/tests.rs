@@ -41,3 +41,16 @@ fn unusual_names_are_spelled_as_in_the_specification() {
         original["process"]["execCPUAffinity"]
     );
 }
+
+#[test]
+fn an_escaped_nul_is_seen_while_reading() {
+    let free = |name: &str| {
+        let json = format!(r#"{{"hostname":"{name}"}}"#);
+        Spec::parse(json.as_bytes()).expect("parses").is_free_of_nul
+    };
+    assert!(free("web"));
+    assert!(free(r"tab\tulip\u0030"));
+    assert!(!free(r"a\u0000b"));
+    // A false alarm costs a second look.
+    assert!(!free(r"a\\u0000"));
+}
