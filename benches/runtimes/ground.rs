@@ -102,7 +102,9 @@ impl Ground {
     pub fn remove_cgroups_of(&self, id: &str) {
         let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten();
         for hierarchy in hierarchies.flatten() {
-            let _ = std::fs::remove_dir(hierarchy.path().join(id));
+            for before in ["", "lxc.payload.", "lxc.monitor.", ":youki:"] {
+                let _ = std::fs::remove_dir(hierarchy.path().join(format!("{before}{id}")));
+            }
         }
     }
 
