@@ -71,7 +71,7 @@ fn apply(cgroups: &mut CgroupRecord, wish: &str) -> Result<()> {
     match matched {
         true => Ok(()),
         false => Err(Error::new(format!(
-            "--cgroup {wish}: unknown controller: no hierarchy has it"
+            "--cgroup: unknown controller in {wish}: no hierarchy has it"
         ))),
     }
 }
