@@ -242,10 +242,8 @@ fn describes_the_other_parts(t: &Sandbox) {
 fn needs_no_privileges_or_root(t: &Sandbox) {
     let program = crate::support::runtime::path();
     let copy = t.path.join("runtime");
-    {
-        let _no_fork = crate::support::runtime::NO_FORK.write();
-        std::fs::copy(program, &copy).expect("copy the runtime to where everybody can run it");
-    }
+    // To where everybody can run it.
+    crate::support::runtime::copy_program(program, &copy);
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&copy, mode).expect("make the copy executable");
     let path = copy.to_string_lossy();

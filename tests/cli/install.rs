@@ -87,7 +87,7 @@ fn replaces_an_older_version_while_it_runs(t: &Sandbox) {
     let prefix = t.new_path("prefix");
     fs::create_dir_all(prefix.join("bin")).expect("create bin");
     let binary = prefix.join(FILES[0].0);
-    fs::copy("/bin/sleep", &binary).expect("copy a program");
+    crate::support::runtime::copy_program("/bin/sleep", &binary);
     let running = t.program(&[&binary.to_string_lossy(), "100"]).spawn();
     let old = fs::metadata(&binary).expect("look at it").ino();
     install(t, &prefix).ok();

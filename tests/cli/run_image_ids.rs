@@ -187,9 +187,7 @@ impl<'t> Stranger<'t> {
             .mode(0o755)
             .create(&home)
             .expect("mkdir");
-        let _no_fork = runtime::NO_FORK.write();
-        fs::copy(runtime::path(), home.join("crun-lite")).expect("copy the runtime");
-        drop(_no_fork);
+        runtime::copy_program(runtime::path(), &home.join("crun-lite"));
         for directory in ["", "run", "tmp", "data"] {
             let path = home.join(directory);
             fs::create_dir_all(&path).expect("mkdir");

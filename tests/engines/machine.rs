@@ -235,7 +235,8 @@ fn is_installed(program: &str) -> bool {
 /// Notes the arguments, then becomes the runtime. Everyone may write the note: rootless engines too.
 fn wrapper(work: &Path) -> String {
     let binary = work.join("bin/runtime");
-    fs::copy(runtime::path(), &binary).expect("copy the runtime to where everyone may execute it");
+    // To where everyone may execute it.
+    runtime::copy_program(runtime::path(), &binary);
     let notes = work.join("argv");
     fs::write(&notes, "").expect("create the notes");
     fs::set_permissions(&notes, fs::Permissions::from_mode(0o666)).expect("chmod the notes");

@@ -101,8 +101,7 @@ fn copy_of_the_runtime(t: &Sandbox) -> (String, Vec<u8>) {
         crate::support::skip("this case starts a copy of the runtime");
     }
     let copy = t.path.join("runtime-copy");
-    let _no_fork = runtime::NO_FORK.write();
-    fs::copy(runtime::path(), &copy).expect("copy the runtime");
+    runtime::copy_program(runtime::path(), &copy);
     fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
     (
         copy.to_string_lossy().into_owned(),

@@ -3,13 +3,14 @@
 //! Built under another name and renamed, under a lock, so that test processes can share it.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::runtime::NO_FORK;
+use super::runtime::copy_program;
 
 /// Directories that every root file system has.
 const DIRECTORIES: [&str; 12] = [
@@ -35,10 +36,8 @@ fn template() -> PathBuf {
     if !ready.exists() {
         let unfinished = cache.join(format!("busybox-template.{}", std::process::id()));
         fs::create_dir_all(&unfinished).expect("create the template");
-        let _no_fork = NO_FORK.write();
-        fs::copy(BUSYBOX, unfinished.join("busybox"))
-            .expect("copy /bin/busybox (Debian package busybox-static)");
-        drop(_no_fork);
+        // Debian's package busybox-static has it.
+        copy_program(BUSYBOX, &unfinished.join("busybox"));
         let applets = Command::new(BUSYBOX)
             .arg("--list")
             .output()
@@ -61,8 +60,7 @@ pub fn make(path: &Path) {
     fs::set_permissions(path.join("tmp"), fs::Permissions::from_mode(0o1777)).expect("chmod /tmp");
     let busybox = path.join("bin/busybox");
     if fs::hard_link(template.join("busybox"), &busybox).is_err() {
-        let _no_fork = NO_FORK.write();
-        fs::copy(template.join("busybox"), &busybox).expect("copy busybox");
+        copy_program(template.join("busybox"), &busybox);
     }
     let applets = fs::read_to_string(template.join("applets")).expect("read the list of applets");
     for applet in applets.lines().filter(|applet| *applet != "busybox") {
@@ -80,9 +78,20 @@ pub fn make(path: &Path) {
     .expect("write /etc/group");
 }
 
-/// Writes an executable file.
+/// Writes an executable file, as [`copy_program`] does.
 pub fn write_script(path: &Path, text: &str) {
-    let _no_fork = NO_FORK.write();
-    fs::write(path, text).expect("write a script");
+    let mut writer = Command::new("tee")
+        .arg(path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("start tee");
+    let mut input = writer.stdin.take().expect("tee has an input");
+    input.write_all(text.as_bytes()).expect("write a script");
+    drop(input);
+    assert!(
+        writer.wait().is_ok_and(|status| status.success()),
+        "tee {path:?}"
+    );
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("make a script executable");
 }

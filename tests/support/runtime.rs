@@ -8,7 +8,6 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 /// The longest a command may take before it counts as hung. Generous: the machine may be shared.
@@ -33,9 +32,17 @@ pub fn rounds(full: usize) -> usize {
 /// The longest that `demo` may take, which packs the runtime itself into a layer: a debug build takes half a minute under load.
 pub const DEMO_TIME_LIMIT: Duration = Duration::from_secs(300);
 
-/// Held for reading while a process is forked and for writing while a file that will be executed is written: a child
-/// that still holds the writing descriptor between fork and exec makes executing the file fail with ETXTBSY.
-pub static NO_FORK: RwLock<()> = RwLock::new(());
+/// Copies a program. In a process of its own: a child that another thread forks meanwhile would have our writing
+/// descriptor until its exec, and whoever executes the copy before that gets ETXTBSY.
+#[track_caller]
+pub fn copy_program(from: impl AsRef<Path>, to: &Path) {
+    let from = from.as_ref();
+    let done = Command::new("cp").arg(from).arg(to).status();
+    assert!(
+        done.is_ok_and(|status| status.success()),
+        "cp {from:?} {to:?}"
+    );
+}
 
 /// Skips the case where the binary under test is not cargo's debug build, the only one that takes injected faults.
 pub fn needs_injected_faults() {
@@ -339,11 +346,9 @@ impl Invocation {
             })
             .take(400)
             .collect();
-        let forking = NO_FORK.read().expect("a writer panicked");
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("start {what}: {error}"));
-        drop(forking);
         Running {
             child,
             what,

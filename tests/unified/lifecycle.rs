@@ -196,11 +196,8 @@ fn outer(t: &Sandbox, inner: &Bundle) -> Bundle {
         .set("/linux/maskedPaths", json!([]))
         .set("/linux/readonlyPaths", json!([]))
         .set("/process/noNewPrivileges", json!(false));
-    std::fs::copy(
-        crate::support::runtime::path(),
-        outer.rootfs().join("crun-lite"),
-    )
-    .expect("copy the runtime");
+    let program = outer.rootfs().join("crun-lite");
+    crate::support::runtime::copy_program(crate::support::runtime::path(), &program);
     outer.shell("mkdir /sys/fs/cgroup/own && echo 0 >/sys/fs/cgroup/own/cgroup.procs && /crun-lite --root /run/c run --bundle /inner x")
 }
 
