@@ -69,16 +69,20 @@ fn events_count_it(t: &Sandbox) {
         running.stdout_so_far().lines().count() == 1
     });
     container.exec("tail /dev/zero").fails();
-    sandbox::wait_for("the event of the kill", || {
-        running.stdout_so_far().contains("\"oom\"")
-    });
-    let text = running.stdout_so_far();
-    let line = text
-        .lines()
-        .find(|line| line.contains("\"oom\""))
-        .expect("there is one");
-    let event: Value = serde_json::from_str(line).expect("an event is JSON");
-    assert_eq!(event["data"]["limitBytes"], json!(16 << 20), "{event}");
+    // What was used at that moment follows, whatever the interval.
+    let said = || running.stdout_so_far();
+    let behind = |text: &str| {
+        let lines = text.lines().map(str::to_owned);
+        let mut rest = lines.skip_while(|line| !line.contains("\"oom\""));
+        rest.find(|line| line.contains("\"stats\"") && line.ends_with('}'))
+    };
+    sandbox::wait_for("the event of the kill", || behind(&said()).is_some());
+    let line = behind(&said()).expect("it was there");
+    let event: Value = serde_json::from_str(&line).expect("an event is JSON");
+    let memory = &event["data"]["memory"]["usage"];
+    assert_eq!(memory["limit"], json!(16 << 20), "{event}");
+    let peak = memory["max"].as_u64().expect("the peak is there");
+    assert!(((8 << 20)..=(16 << 20)).contains(&peak), "{event}");
     container.delete(&["--force"]).ok();
     running.wait();
 }
