@@ -36,7 +36,8 @@ const CELLS: &[Cell] = &[
             (
                 "cli",
                 "create:: delete:: events:: exec:: exec_process:: hooks:: kill:: lifecycle:: pause:: ps:: resume:: \
-                 run:: start:: state:: terminal:: update:: --skip trace_start::",
+                 run:: run_image_erofs::killed run_image_erofs::runs run_image_erofs::shows start:: state:: terminal:: \
+                 update:: --skip trace_start::",
             ),
             (
                 "config",
