@@ -31,6 +31,16 @@ pub fn options(name: &'static str, value: &'static str, help: &'static str) -> A
     option(name, value, help).action(ArgAction::Append)
 }
 
+/// `--console-socket`, of every command that starts a process.
+pub const CONSOLE_SOCKET: Offer = Offer::option(
+    "console-socket",
+    "PATH",
+    "send the terminal's master to this socket",
+);
+
+/// `--no-subreaper`, likewise.
+pub const NO_SUBREAPER: Offer = Offer::flag("no-subreaper", "don't adopt orphans of the container");
+
 /// `--trace-start`, of every command that starts a process.
 pub const TRACE_START: Offer = Offer::option(
     crate::container::trace::OPTION,

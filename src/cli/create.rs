@@ -1,7 +1,9 @@
 //! `create`: makes a container whose process waits for `start`.
 
 use super::ExitCode;
-use super::argument::{TRACE_START, container_id, id, is_set, number, path};
+use super::argument::{
+    CONSOLE_SOCKET, NO_SUBREAPER, TRACE_START, container_id, id, is_set, number, path,
+};
 use super::offer::{Offer, with_all, with_meant};
 use crate::container::{CreateOptions, Globals, Id};
 use crate::error::Result;
@@ -26,11 +28,7 @@ pub const BUNDLE: &[Offer] = &[
 
 /// What they have in common whatever the container is made from.
 pub const START: &[Offer] = &[
-    Offer::option(
-        "console-socket",
-        "PATH",
-        "send the terminal's master to this socket",
-    ),
+    CONSOLE_SOCKET,
     Offer::option(
         "pidfd-socket",
         "PATH",
@@ -39,7 +37,7 @@ pub const START: &[Offer] = &[
     Offer::option("pid-file", "FILE", "write init's pid there"),
     Offer::flag("no-pivot", "don't use pivot_root, for a root on a ramdisk"),
     Offer::flag("no-new-keyring", "keep the caller's session keyring"),
-    Offer::flag("no-subreaper", "don't adopt orphans of the container"),
+    NO_SUBREAPER,
     Offer::option(
         "preserve-fds",
         "N",

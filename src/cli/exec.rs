@@ -1,6 +1,9 @@
 //! `exec`: runs another process in a container. Its command line ends where the process's begins.
 
-use super::argument::{self, TRACE_START, container_id, is_set, number, path, text, texts};
+use super::argument::{
+    self, CONSOLE_SOCKET, NO_SUBREAPER, TRACE_START, container_id, is_set, number, path, text,
+    texts,
+};
 use super::offer::{Offer, with_all, with_meant};
 use super::{ExitCode, exit_code};
 use crate::container::options::ExecUser;
@@ -16,11 +19,7 @@ const OFFERED: &[Offer] = &[
         "the process in JSON, instead of a command",
     )
     .short('p'),
-    Offer::option(
-        "console-socket",
-        "PATH",
-        "send the terminal's master to this socket",
-    ),
+    CONSOLE_SOCKET,
     Offer::option(
         "pidfd-socket",
         "PATH",
@@ -48,7 +47,7 @@ const OFFERED: &[Offer] = &[
         "cgroup below the container's",
     ),
     Offer::flag("ignore-paused", "go on even if the container is paused"),
-    Offer::flag("no-subreaper", "don't adopt orphans of the container"),
+    NO_SUBREAPER,
     TRACE_START,
 ];
 

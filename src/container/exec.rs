@@ -157,11 +157,12 @@ fn process(spec: &Spec, options: &ExecOptions) -> Result<Process> {
 /// there already. CVE-2022-29162 COMPAT(runc)
 fn add_capabilities(process: &mut Process, names: &[String]) {
     let capabilities = process.capabilities.get_or_insert_default();
-    let plain = |name: &str| name.to_ascii_uppercase().replacen("CAP_", "", 1);
-    let inheritable = &capabilities.inheritable;
-    let is_inheritable = |name: &&String| inheritable.iter().any(|i| plain(i) == plain(name));
-    let raised = names.iter().filter(is_inheritable).cloned();
-    capabilities.ambient.extend(raised);
+    let named = |name: &String| plan::process::capability(name);
+    let inheritable: Vec<_> = capabilities.inheritable.iter().filter_map(named).collect();
+    let raised = names
+        .iter()
+        .filter(|name| named(name).is_some_and(|raised| inheritable.contains(&raised)));
+    capabilities.ambient.extend(raised.cloned());
     for set in [
         &mut capabilities.bounding,
         &mut capabilities.effective,

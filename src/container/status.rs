@@ -6,6 +6,7 @@ use super::{Phase, Record, StateDir};
 use crate::cgroup::{self, FreezerState};
 use crate::error::{Context, Error, Result};
 use crate::sys::open::read_small;
+use crate::sys::process::stat_fields;
 use serde::Serialize;
 use std::fmt;
 
@@ -92,12 +93,9 @@ pub fn start_ticks(pid: i32) -> Result<u64> {
     }
 }
 
-/// State letter (field 3) and start time (field 22) of proc_pid_stat(5). The name before them may hold anything.
+/// State letter (field 3) and start time (field 22).
 fn parse_stat(stat: &[u8]) -> Option<(u8, u64)> {
-    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
-    let mut fields = stat[after_name..]
-        .split(u8::is_ascii_whitespace)
-        .filter(|field| !field.is_empty());
+    let mut fields = stat_fields(stat)?;
     let state = *fields.next()?.first()?;
     let ticks = std::str::from_utf8(fields.nth(18)?).ok()?.parse().ok()?;
     Some((state, ticks))

@@ -98,6 +98,13 @@ pub fn parent_pid() -> i32 {
     unsafe { libc::getppid() }
 }
 
+/// What stands behind the name in proc_pid_stat(5), from field 3 on. The name before may hold anything.
+pub fn stat_fields(stat: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let fields = stat[after_name..].split(u8::is_ascii_whitespace);
+    Some(fields.filter(|field| !field.is_empty()))
+}
+
 /// prctl(2), `PR_SET_PDEATHSIG`: whether the caller is killed when its parent ends. Changing ids clears it.
 pub fn die_with_parent(yes: bool) -> Result<()> {
     let signal = if yes { libc::SIGKILL } else { 0 };

@@ -119,12 +119,7 @@ fn matches_a_regular_expression(t: &Sandbox) {
 }
 
 fn removes_processes_that_outlive_init(t: &Sandbox) {
-    let bundle = t
-        .bundle()
-        .without_namespace("pid")
-        .shell("sleep 5000 & exit 0");
-    let container = t.start(&bundle);
-    container.wait_stopped();
+    let container = t.outlived();
     container.delete(&["--force"]).ok();
     assert_eq!(t.wait_until_gone(), Vec::<String>::new());
 }

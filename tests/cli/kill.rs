@@ -116,14 +116,9 @@ fn reaches_all_processes(t: &Sandbox) {
 }
 
 fn reaches_the_rest_when_init_is_gone(t: &Sandbox) {
-    let bundle = t
-        .bundle()
-        .without_namespace("pid")
-        .shell("sleep 5000 & exit 0");
-    let container = t.start(&bundle);
-    container.wait_stopped();
+    let container = t.outlived();
     assert_eq!(
-        host::pids_in_cgroup(bundle.cgroups_path()).len(),
+        host::pids_in_cgroup(container.bundle.cgroups_path()).len(),
         1,
         "the child outlives init"
     );
@@ -131,7 +126,7 @@ fn reaches_the_rest_when_init_is_gone(t: &Sandbox) {
         .output()
         .ok();
     sandbox::wait_for("the cgroup to be empty", || {
-        host::pids_in_cgroup(bundle.cgroups_path()).is_empty()
+        host::pids_in_cgroup(container.bundle.cgroups_path()).is_empty()
     });
 }
 
@@ -140,18 +135,13 @@ fn ends_the_rest_when_init_is_gone(t: &Sandbox) {
     if !runtime::is_ours() {
         crate::support::skip("runc has it since 1.2");
     }
-    let bundle = t
-        .bundle()
-        .without_namespace("pid")
-        .shell("sleep 5000 & exit 0");
-    let container = t.start(&bundle);
-    container.wait_stopped();
+    let container = t.outlived();
     container
         .kill("TERM")
         .fails_with(&["container not running"]);
     container.kill("KILL").silent();
     sandbox::wait_for("the cgroup to be empty", || {
-        host::pids_in_cgroup(bundle.cgroups_path()).is_empty()
+        host::pids_in_cgroup(container.bundle.cgroups_path()).is_empty()
     });
     container
         .kill("KILL")

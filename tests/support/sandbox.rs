@@ -186,6 +186,18 @@ impl Sandbox {
         container
     }
 
+    /// A container that has stopped while a child of its init goes on: it has no pid namespace of its own.
+    #[track_caller]
+    pub fn outlived(&self) -> Container<'_> {
+        let bundle = self
+            .bundle()
+            .without_namespace("pid")
+            .shell("sleep 5000 & exit 0");
+        let container = self.start(&bundle);
+        container.wait_stopped();
+        container
+    }
+
     /// Makes and starts a container that idles.
     #[track_caller]
     pub fn running(&self, bundle: Bundle) -> Container<'_> {

@@ -4,6 +4,7 @@
 
 use super::wire::{self, Call, Kind, Message, Writer};
 use crate::error::{Context, Error, Result};
+use crate::sys::process::stat_fields;
 use nix::sys::socket::{getsockopt, sockopt};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -318,12 +319,11 @@ impl Manager {
     }
 }
 
-/// How long a process has used a processor, in clock ticks.
+/// How long a process has used a processor, in clock ticks: fields 14 and 15.
 pub(super) fn processor_ticks(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = text.rsplit_once(')')?;
-    let mut used = fields.split_whitespace().skip(11);
-    let mut next = || used.next()?.parse::<u64>().ok();
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let mut used = stat_fields(&stat)?.skip(11);
+    let mut next = || std::str::from_utf8(used.next()?).ok()?.parse::<u64>().ok();
     Some(next()? + next()?)
 }
 

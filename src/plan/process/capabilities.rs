@@ -125,7 +125,7 @@ impl Refused {
 }
 
 /// A capability by name, as engines and people write it: any case, `CAP_` optional.
-fn capability(name: &str) -> Option<caps::Capability> {
+pub fn capability(name: &str) -> Option<caps::Capability> {
     let upper = name.to_ascii_uppercase();
     let canonical = match upper.starts_with("CAP_") {
         true => upper,

@@ -10,7 +10,7 @@ mod program;
 mod scheduling;
 
 pub(super) use capabilities::names as capability_names;
-pub use capabilities::{Grantable, plan_capabilities};
+pub use capabilities::{Grantable, capability, plan_capabilities};
 pub use identity::{plan_exec_label, plan_user};
 pub use limits::plan_rlimits;
 pub(super) use limits::rlimit_name;
