@@ -17,6 +17,8 @@ pub struct OomWatch {
     seen: u64,
     /// Events so far: on v1 the end of the cgroup is one, on v2 every change of `memory.events`.
     heard: u64,
+    /// v1: an event came while the cgroup was there, so it was none of its end.
+    struck: bool,
     /// v2: the cgroup above, which counts the kills below it and outlives them, and its count at first.
     above: Option<(Directory, u64)>,
     limit_bytes: Option<u64>,
@@ -59,6 +61,7 @@ impl OomWatch {
             source,
             seen: 0,
             heard: 0,
+            struck: false,
             above: above.map(|above| {
                 let count = kills(&above);
                 (above, count)
@@ -82,11 +85,12 @@ impl OomWatch {
             Source::EventFd(eventfd) => {
                 let events = eventfd.read().context("read the out-of-memory eventfd")?;
                 self.heard += events;
-                // KERNEL: the end of the cgroup counts as an event too.
-                match self.directory.path().exists() {
-                    true => Ok(OomNews::Kills(events)),
-                    false => Ok(OomNews::CgroupGone),
+                // KERNEL: the end of the cgroup counts as an event too, after its directory is gone.
+                if !self.directory.path().exists() {
+                    return Ok(OomNews::CgroupGone);
                 }
+                self.struck = true;
+                Ok(OomNews::Kills(events))
             }
             Source::Inotify(inotify) => {
                 let events = inotify
@@ -112,7 +116,9 @@ impl OomWatch {
     /// the one above.
     pub fn last_report(&self) -> Option<OomReport> {
         let struck = match (&self.source, &self.above) {
-            (Source::EventFd(_), _) => self.heard > 1,
+            (Source::EventFd(eventfd), _) => {
+                self.struck || self.heard > 1 || self.heard == 1 && told_once_more(eventfd)
+            }
             (Source::Inotify(_), Some((above, before))) => self.heard > 0 && kills(above) > *before,
             (Source::Inotify(_), None) => false,
         };
@@ -129,6 +135,13 @@ impl OomWatch {
             Source::Inotify(_) => kills(&self.directory),
         }
     }
+}
+
+/// v1: whether one more event comes after the cgroup has gone, which tells that the first was none of its end.
+fn told_once_more(eventfd: &EventFd) -> bool {
+    /// KERNEL: the end is told by a work queue, a grace period of RCU after the directory has gone.
+    const LATEST_MS: i32 = 500;
+    crate::sys::socket::readable(eventfd.as_raw_fd(), LATEST_MS) == Ok(true)
 }
 
 /// What the out-of-memory killer did to a container, and how much memory was in play.

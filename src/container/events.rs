@@ -38,6 +38,7 @@ pub fn watch(
         .ok();
     let mut due = Instant::now();
     let mut told = false;
+    let mut struck = false;
     loop {
         // What was used when memory ran out is told with the event.
         if told || due <= Instant::now() {
@@ -56,8 +57,13 @@ pub fn watch(
                 Some(OomNews::Kills(count)) => {
                     (0..count).try_for_each(|_| report(Event::Oom))?;
                     told = true;
+                    struck |= count > 0;
                 }
-                Some(OomNews::CgroupGone) | None => return Ok(()),
+                Some(OomNews::CgroupGone) | None => {
+                    let last = oom.as_ref().filter(|_| !struck);
+                    let last = last.and_then(OomWatch::last_report);
+                    return last.map_or(Ok(()), |_| report(Event::Oom));
+                }
             },
         }
     }
