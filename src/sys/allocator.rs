@@ -113,6 +113,16 @@ unsafe impl GlobalAlloc for Arena {
     }
 }
 
+/// Gives what was freed back to the kernel: the C library keeps it otherwise, for each thread apart.
+pub fn give_back() {
+    // musl keeps nothing.
+    #[cfg(all(target_env = "gnu", not(linked_with_musl)))]
+    // SAFETY: it changes nothing but what is free, under the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// From now on allocating or freeing aborts this process, in debug builds. Called first in every child.
 ///
 /// A child of a process with threads may hold a lock of the allocator for ever. So between the clone and `execve`

@@ -1,15 +1,14 @@
 //! Entries to nodes, by the same rules as a directory is filled; file contents straight to the image.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufRead;
 use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
-use super::format::{BLOCK_BYTES, device, xattr_class, xattrs};
+use super::format::{BLOCK_BYTES, add_xattr, device, xattr_class};
 use super::image;
-use super::tree::{Body, Extent, Node, ROOT, Tree};
+use super::tree::{Body, Extent, Node, Number, ROOT, Tree};
 use crate::layer::{
     Archive, Entry, Fault, Kind, Limits, Loose, LooseEnds, Marker, Options, OverlayXattrs,
     PendingLink, Target, Unpacked, WHITEOUT_PREFIX, components, forbidden, marker, opaque_name,
@@ -19,10 +18,8 @@ use crate::layer::{
 /// The longest tail that may follow an inode.
 const INLINE_BYTES: u64 = 2048;
 
-/// What the count of an inode can say, in words of four bytes.
-const XATTRS_BYTES: u64 = 4 * u16::MAX as u64;
-/// The most that a tree may cost while it is in memory.
-const TREE_BYTES: u64 = 44 << 20;
+/// What the count of an inode can say, in words of four bytes, but for the mark of an opaque directory.
+const XATTRS_BYTES: u64 = 4 * u16::MAX as u64 - 64;
 
 /// Builds the image of one layer.
 pub(super) struct Builder {
@@ -36,7 +33,6 @@ pub(super) struct Builder {
     /// The end of the data written so far.
     image_bytes: u64,
     spool_bytes: u64,
-    xattr_bytes: usize,
     apparent_bytes: u64,
     loose: LooseEnds,
     root_listed: bool,
@@ -85,20 +81,21 @@ impl Target for Builder {
             Some(marker) => self.mark(parent, &marker),
             None => self.make(parent, name, entry, archive),
         }?;
-        self.check_memory()
+        self.check_implicit()
+    }
+
+    fn held_bytes(&self) -> u64 {
+        (self.tree.bytes + self.tree.implicit_bytes + self.loose.bytes()) as u64
     }
 
     fn finish(mut self) -> Result<Unpacked, Fault> {
         if !self.root_listed {
-            self.tree.nodes[ROOT].mode = 0o755;
+            self.tree.node_mut(ROOT).mode = 0o755;
         }
-        let name = opaque_name(self.overlay_xattrs).as_bytes().to_vec();
-        for node in self.tree.nodes.iter_mut().filter(|node| node.opaque) {
-            node.xattrs.push((name.clone(), b"y".to_vec()));
-        }
+        let opaque = opaque_name(self.overlay_xattrs).as_bytes();
+        let from = (&self.image, &self.spool);
+        image::write(&self.tree, opaque, from, self.image_bytes).map_err(io("write"))?;
         let implicit = self.implicit();
-        image::write(&self.tree, &self.image, &self.spool, self.image_bytes)
-            .map_err(io("write"))?;
         Ok(Unpacked {
             loose: Loose {
                 implicit,
@@ -125,7 +122,6 @@ impl Builder {
             // The first block holds the superblock.
             image_bytes: BLOCK_BYTES,
             spool_bytes: 0,
-            xattr_bytes: 0,
             apparent_bytes: 0,
             loose: LooseEnds::default(),
             root_listed: false,
@@ -135,20 +131,17 @@ impl Builder {
         }
     }
 
-    /// An entry costs little, whatever it says: so it is soon enough to ask behind each.
-    fn check_memory(&self) -> Result<(), Fault> {
+    fn check_implicit(&self) -> Result<(), Fault> {
         within(
             "memory for names that lean on lower layers, in bytes",
             self.tree.implicit_bytes as u64,
             self.limits.loose_bytes as u64,
-        )?;
-        let bytes = self.tree.bytes as u64;
-        within("memory for the image's tree in bytes", bytes, TREE_BYTES)
+        )
     }
 
     fn make<R: BufRead>(
         &mut self,
-        parent: usize,
+        parent: Number,
         name: &[u8],
         entry: &Entry,
         archive: &mut Archive<'_, R>,
@@ -165,7 +158,7 @@ impl Builder {
             }
             &Kind::CharDevice { major, minor } => Body::CharDevice(device(major, minor)),
             &Kind::BlockDevice { major, minor } => Body::BlockDevice(device(major, minor)),
-            Kind::Symlink { target } => Body::Symlink(target.clone()),
+            Kind::Symlink { target } => Body::Symlink(target.as_slice().into()),
             Kind::Fifo => Body::Fifo,
             Kind::File => Body::File(self.content(entry, archive)?),
         };
@@ -176,13 +169,13 @@ impl Builder {
         Ok(())
     }
 
-    fn directory(&mut self, parent: usize, name: &[u8], entry: &Entry) -> Result<(), Fault> {
-        let mut node = Node::of(Body::Directory(BTreeMap::new()), parent, entry);
+    fn directory(&mut self, parent: Number, name: &[u8], entry: &Entry) -> Result<(), Fault> {
+        let mut node = Node::of(Body::Directory(Box::default()), parent, entry);
         self.dress(&mut node, entry)?;
         self.drop_link(parent, name);
         match self.tree.child(parent, name) {
-            Some(number) if self.tree.nodes[number].is_directory() => {
-                node.opaque = self.tree.nodes[number].opaque;
+            Some(number) if self.tree.node(number).is_directory() => {
+                node.opaque = self.tree.node(number).opaque;
                 self.tree.replace(number, node);
             }
             found => {
@@ -205,14 +198,14 @@ impl Builder {
         Ok(())
     }
 
-    fn hard_link(&mut self, parent: usize, name: &[u8], target: &[u8]) -> Result<(), Fault> {
+    fn hard_link(&mut self, parent: Number, name: &[u8], target: &[u8]) -> Result<(), Fault> {
         let Some((above, base)) = split(target, &self.limits)? else {
             return Err(Fault::Name("the root can't be linked to"));
         };
         let directory = self.tree.resolve(&above, false)?;
         let found = directory.and_then(|directory| self.tree.child(directory, base));
-        match found.filter(|&number| !self.tree.nodes[number].is_whiteout()) {
-            Some(number) if self.tree.nodes[number].is_directory() => {
+        match found.filter(|&number| !self.tree.node(number).is_whiteout()) {
+            Some(number) if self.tree.node(number).is_directory() => {
                 Err(Fault::Name("a hard link to a directory"))
             }
             Some(number) => {
@@ -230,15 +223,15 @@ impl Builder {
         }
     }
 
-    fn mark(&mut self, parent: usize, marker: &Marker<'_>) -> Result<(), Fault> {
+    fn mark(&mut self, parent: Number, marker: &Marker<'_>) -> Result<(), Fault> {
         match marker {
             Marker::Ignored => {}
             Marker::Refused => return Err(Fault::Name("it would delete a directory from inside")),
             Marker::Opaque if parent == ROOT => self.opaque_root = true,
-            Marker::Opaque => self.tree.nodes[parent].opaque = true,
+            Marker::Opaque => self.tree.node_mut(parent).opaque = true,
             Marker::Gone(name) => match self.tree.child(parent, name) {
-                Some(number) if self.tree.nodes[number].is_directory() => {
-                    let node = &mut self.tree.nodes[number];
+                Some(number) if self.tree.node(number).is_directory() => {
+                    let node = self.tree.node_mut(number);
                     (node.opaque, node.implicit) = (true, false);
                 }
                 Some(_) => {}
@@ -257,29 +250,26 @@ impl Builder {
         if !self.owners {
             (node.uid, node.gid) = (0, 0);
         }
+        let mut attributes = Vec::new();
         for (name, value) in &entry.xattrs {
             if forbidden(name) || xattr_class(name).is_none() || value.len() > usize::from(u16::MAX)
             {
                 self.xattrs_skipped += 1;
                 continue;
             }
-            self.xattr_bytes += name.len() + value.len() + 64;
-            node.xattrs.push((name.clone(), value.clone()));
+            add_xattr(&mut attributes, name, value);
         }
         within(
             "extended attributes of one file in bytes",
-            xattrs(&node.xattrs).len() as u64,
+            attributes.len() as u64,
             XATTRS_BYTES,
         )?;
-        let limit = self.limits.loose_bytes as u64;
-        within(
-            "memory for extended attributes in bytes",
-            self.xattr_bytes as u64,
-            limit,
-        )
+        self.tree.charge_xattrs(&attributes);
+        node.xattrs = attributes.into();
+        Ok(())
     }
 
-    fn drop_link(&mut self, parent: usize, name: &[u8]) {
+    fn drop_link(&mut self, parent: Number, name: &[u8]) {
         if self.loose.has_links() {
             self.loose.drop_link(&self.tree.path(parent, name));
         }
@@ -300,16 +290,16 @@ impl Builder {
         };
         let extent = Extent {
             bytes: entry.size,
-            image_offset: self.image_bytes,
-            spool_offset: inline.then_some(self.spool_bytes),
+            spool_offset: self.spool_bytes,
+            block: (self.image_bytes / BLOCK_BYTES) as u32,
+            inline,
         };
         let put = |offset: u64, bytes: &[u8]| {
             let split = usize::try_from(whole.saturating_sub(offset))
                 .unwrap_or(bytes.len())
                 .min(bytes.len());
             let (blocks, rest) = bytes.split_at(split);
-            self.image
-                .write_all_at(blocks, extent.image_offset + offset)?;
+            self.image.write_all_at(blocks, self.image_bytes + offset)?;
             let spooled = (offset + split as u64).saturating_sub(whole);
             self.spool.write_all_at(rest, self.spool_bytes + spooled)
         };
@@ -348,12 +338,13 @@ impl Builder {
     fn implicit(&self) -> Vec<Vec<u8>> {
         let mut paths = Vec::new();
         for number in self.tree.reachable() {
-            let Body::Directory(children) = &self.tree.nodes[number].body else {
+            let Some(directory) = self.tree.directory(number) else {
                 continue;
             };
-            let implicit = children
+            let implicit = directory
+                .children
                 .iter()
-                .filter(|&(_, &child)| self.tree.nodes[child].implicit);
+                .filter(|&(_, &child)| self.tree.node(child).implicit);
             paths.extend(implicit.map(|(name, _)| self.tree.path(number, name)));
         }
         paths.sort();

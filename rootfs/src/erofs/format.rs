@@ -2,7 +2,9 @@
 //!
 //! Facts from the kernel's fs/erofs/erofs_fs.h.
 
-use crate::layer::{Timestamp, Xattr};
+use std::io;
+
+use crate::layer::Timestamp;
 
 pub(super) const BLOCK_BYTES: u64 = 4096;
 pub(super) const SUPER_OFFSET: u64 = 1024;
@@ -43,7 +45,7 @@ pub(super) struct Inode<'a> {
     pub(super) start: u32,
     /// The last, partial block follows the inode.
     pub(super) inline_tail: bool,
-    /// What [`xattrs`] made.
+    /// What [`add_xattr`] made.
     pub(super) xattrs: &'a [u8],
 }
 
@@ -89,24 +91,20 @@ pub(super) fn superblock(root_slot: u16, inodes: u64, blocks: u32, meta_block: u
     block
 }
 
-/// The attributes that follow an inode; empty without any. Nothing for a name that EROFS has no class for.
-pub(super) fn xattrs(attributes: &[Xattr]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, value) in attributes {
-        let Some((class, rest)) = xattr_class(name) else {
-            continue;
-        };
-        if out.is_empty() {
-            out.resize(XATTR_HEADER_BYTES, 0);
-        }
-        out.push(rest.len() as u8);
-        out.push(class);
-        out.extend_from_slice(&(value.len() as u16).to_le_bytes());
-        out.extend_from_slice(rest);
-        out.extend_from_slice(value);
-        out.resize(out.len().next_multiple_of(4), 0);
+/// Adds an attribute to those that follow an inode. Nothing for a name that EROFS has no class for.
+pub(super) fn add_xattr(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let Some((class, rest)) = xattr_class(name) else {
+        return;
+    };
+    if out.is_empty() {
+        out.resize(XATTR_HEADER_BYTES, 0);
     }
-    out
+    out.push(rest.len() as u8);
+    out.push(class);
+    out.extend_from_slice(&(value.len() as u16).to_le_bytes());
+    out.extend_from_slice(rest);
+    out.extend_from_slice(value);
+    out.resize(out.len().next_multiple_of(4), 0);
 }
 
 /// Class and remaining name of an attribute that EROFS can hold.
@@ -127,53 +125,56 @@ pub(super) fn device(major: u32, minor: u32) -> u32 {
     (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
 }
 
-/// How many names, in order, fit into the first block of a directory, and the bytes they take.
-fn fitting(names: &[(&[u8], u64, u8)]) -> (usize, usize) {
-    let (mut count, mut bytes) = (0, 0);
+/// A name in a directory: the name itself, its inode's slot, its type.
+pub(super) type Dirent<'n> = (&'n [u8], u64, u8);
+
+/// Bytes of a directory with these names, which are sorted.
+pub(super) fn directory_bytes<'n>(names: impl Iterator<Item = Dirent<'n>>) -> u64 {
+    let (mut blocks, mut bytes) = (0, 0);
     for (name, _, _) in names {
-        let next = bytes + DIRENT_BYTES + name.len();
-        if next > BLOCK_BYTES as usize {
-            break;
+        let more = (DIRENT_BYTES + name.len()) as u64;
+        if bytes + more > BLOCK_BYTES {
+            blocks += 1;
+            bytes = 0;
         }
-        (count, bytes) = (count + 1, next);
+        bytes += more;
     }
-    (count, bytes)
+    blocks * BLOCK_BYTES + bytes
 }
 
-/// Bytes of a directory with these names.
-pub(super) fn directory_bytes(mut names: &[(&[u8], u64, u8)]) -> u64 {
-    let mut total = 0;
-    while !names.is_empty() {
-        let (count, bytes) = fitting(names);
-        names = &names[count..];
-        total += if names.is_empty() {
-            bytes as u64
-        } else {
-            BLOCK_BYTES
-        };
+/// Gives a directory's blocks to `put`, in order: inode slot and type of each name, the names behind them. All but the
+/// last are filled up.
+pub(super) fn directory<'n>(
+    names: impl Iterator<Item = Dirent<'n>>,
+    mut put: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let (mut fitting, mut bytes) = (Vec::new(), 0);
+    for dirent in names {
+        let more = DIRENT_BYTES + dirent.0.len();
+        if bytes + more > BLOCK_BYTES as usize {
+            let mut block = directory_block(&fitting);
+            block.resize(BLOCK_BYTES as usize, 0);
+            put(&block)?;
+            fitting.clear();
+            bytes = 0;
+        }
+        fitting.push(dirent);
+        bytes += more;
     }
-    total
+    put(&directory_block(&fitting))
 }
 
-/// A directory: name, inode slot and type of each entry, sorted by name. Every block but the last is filled up.
-pub(super) fn directory(mut names: &[(&[u8], u64, u8)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    while !names.is_empty() {
-        let (count, _) = fitting(names);
-        let mut offset = count * DIRENT_BYTES;
-        for (name, slot, kind) in &names[..count] {
-            out.extend_from_slice(&slot.to_le_bytes());
-            out.extend_from_slice(&(offset as u16).to_le_bytes());
-            out.extend_from_slice(&[*kind, 0]);
-            offset += name.len();
-        }
-        names[..count]
-            .iter()
-            .for_each(|(name, _, _)| out.extend_from_slice(name));
-        names = &names[count..];
-        if !names.is_empty() {
-            out.resize(out.len().next_multiple_of(BLOCK_BYTES as usize), 0);
-        }
+fn directory_block(names: &[Dirent<'_>]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(BLOCK_BYTES as usize);
+    let mut offset = names.len() * DIRENT_BYTES;
+    for (name, slot, kind) in names {
+        out.extend_from_slice(&slot.to_le_bytes());
+        out.extend_from_slice(&(offset as u16).to_le_bytes());
+        out.extend_from_slice(&[*kind, 0]);
+        offset += name.len();
     }
+    names
+        .iter()
+        .for_each(|(name, _, _)| out.extend_from_slice(name));
     out
 }

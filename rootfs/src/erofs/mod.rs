@@ -15,9 +15,6 @@ use builder::Builder;
 
 use crate::layer::{Applied, LayerError, Options, read_into};
 
-/// Entries whose tree still fits into the memory a layer may cost.
-pub const MAX_ENTRIES: u64 = 150_000;
-
 /// Writes the layer in `blob` to the empty file `image`. `spool` is an empty file for what is placed last; it may be
 /// removed afterwards. What leans on lower layers is returned, as with a directory.
 pub fn write<R: Read + Send>(
@@ -26,7 +23,15 @@ pub fn write<R: Read + Send>(
     spool: File,
     options: &Options,
 ) -> Result<Applied, LayerError> {
-    let mut options = options.clone();
-    options.limits.entries = options.limits.entries.min(MAX_ENTRIES);
-    read_into(blob, Builder::new(image, spool, &options), &options)
+    write_then(blob, (image, spool), options, |applied| applied)
+}
+
+/// [`write`], and what is to be done while the layer still has its share of memory.
+pub(crate) fn write_then<R: Read + Send, T>(
+    blob: R,
+    (image, spool): (File, File),
+    options: &Options,
+    then: impl FnOnce(Applied) -> T,
+) -> Result<T, LayerError> {
+    read_into(blob, Builder::new(image, spool, options), options, then)
 }

@@ -81,6 +81,20 @@ pub enum Fault {
         /// How much is allowed.
         limit: u64,
     },
+    /// Together the layer needs more memory than one may take.
+    #[error(
+        "memory in bytes is {actual} (zstd window {window}, tree {tree}), above the limit of {limit}"
+    )]
+    Memory {
+        /// For the decoder.
+        window: u64,
+        /// For the tree, and for what leans on lower layers.
+        tree: u64,
+        /// For everything.
+        actual: u64,
+        /// What a layer may take.
+        limit: u64,
+    },
     /// A system call failed.
     #[error("{operation} {}: {}", Shown(.path), symbol(*.errno))]
     System {

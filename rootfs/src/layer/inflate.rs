@@ -12,7 +12,12 @@ use super::error::Fault;
 use super::limits::{Limits, within};
 
 const INPUT_BYTES: usize = 128 << 10;
-const MAGIC_BYTES: usize = 6;
+/// Enough for any magic, and for what a zstd frame says of its window.
+const HEAD_BYTES: usize = 18;
+/// Every zstd decoder must take windows of this size (RFC 8878, 3.1.1.1.2), and no usual layer has larger ones.
+const USUAL_WINDOW_LOG: u32 = 23;
+/// What a zstd decoder has besides its window: its tables, and blocks on both sides of it.
+const ZSTD_BYTES: u64 = 768 << 10;
 
 /// The blob, with the bytes looked at for detection put back in front.
 type Blob<R> = Chain<Cursor<Vec<u8>>, R>;
@@ -21,6 +26,78 @@ enum Decoder<R: Read> {
     Plain(Counted<Blob<R>>),
     Gzip(Box<MultiGzDecoder<BufReader<Counted<Blob<R>>>>>),
     Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<Counted<Blob<R>>>>>),
+}
+
+/// A blob of which the first bytes were read: enough to know what inflating it costs.
+pub(super) struct Opened<R> {
+    head: Vec<u8>,
+    blob: R,
+    format: Format,
+    window_log: u32,
+}
+
+impl<R: Read> Opened<R> {
+    pub(super) fn new(mut blob: R, limits: &Limits) -> Result<Self, Fault> {
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        let reading = |error| Fault::Read {
+            what: "read the blob",
+            error,
+        };
+        blob.by_ref()
+            .take(HEAD_BYTES as u64)
+            .read_to_end(&mut head)
+            .map_err(reading)?;
+        let format = Format::of(&head)?;
+        let mut window_log = USUAL_WINDOW_LOG.min(limits.zstd_window_log);
+        let window = match format {
+            Format::Zstd => frame_window(&head).unwrap_or(0),
+            _ => 0,
+        };
+        if window > 1 << window_log {
+            within(ZSTD_WINDOW, window, 1 << limits.zstd_window_log)?;
+            window_log = limits.zstd_window_log;
+        }
+        Ok(Self {
+            head,
+            blob,
+            format,
+            window_log,
+        })
+    }
+
+    /// True for a window so large that no other layer has room beside it.
+    pub(super) fn needs_whole(&self) -> bool {
+        self.window_log > USUAL_WINDOW_LOG
+    }
+
+    /// Memory for the decoder's window: the largest that a later frame may have, too.
+    pub(super) fn window_bytes(&self) -> u64 {
+        match self.format {
+            Format::Zstd => (1 << self.window_log) + ZSTD_BYTES,
+            _ => 0,
+        }
+    }
+}
+
+const ZSTD_WINDOW: &str = "zstd window in bytes";
+const LATER_WINDOW: &str = "a zstd frame with a larger window than the first frame let expect (8 MiB, or 32 MiB where the first has more than 8)";
+
+/// The window that a zstd frame asks for (RFC 8878, 3.1.1.1); nothing for a skippable frame.
+fn frame_window(head: &[u8]) -> Option<u64> {
+    let frame = head.strip_prefix(&[0x28, 0xb5, 0x2f, 0xfd])?;
+    let (&descriptor, rest) = frame.split_first()?;
+    if descriptor & 0x20 == 0 {
+        let (exponent, mantissa) = (rest.first()? >> 3, u64::from(rest.first()? & 7));
+        let base = 1 << (10 + exponent);
+        return Some(base + base / 8 * mantissa);
+    }
+    // One segment: the window is the content, whose size stands behind a dictionary's number.
+    let size_at = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let size_bytes = [1, 2, 4, 8][usize::from(descriptor >> 6)];
+    let mut size = [0; 8];
+    size[..size_bytes].copy_from_slice(rest.get(size_at..size_at + size_bytes)?);
+    let added = if size_bytes == 2 { 256 } else { 0 };
+    Some(u64::from_le_bytes(size).saturating_add(added))
 }
 
 /// The uncompressed stream of one blob.
@@ -32,26 +109,16 @@ pub(super) struct Inflater<R: Read> {
 }
 
 impl<R: Read> Inflater<R> {
-    pub(super) fn new(mut blob: R, limits: &Limits) -> Result<Self, Fault> {
-        let mut magic = Vec::with_capacity(MAGIC_BYTES);
-        let reading = |error| Fault::Read {
-            what: "read the blob",
-            error,
-        };
-        blob.by_ref()
-            .take(MAGIC_BYTES as u64)
-            .read_to_end(&mut magic)
-            .map_err(reading)?;
+    pub(super) fn new(opened: Opened<R>, limits: &Limits) -> Result<Self, Fault> {
         let taken = Rc::new(Cell::new(0));
-        let format = Format::of(&magic)?;
         let counted = Counted {
-            inner: Cursor::new(magic).chain(blob),
+            inner: Cursor::new(opened.head).chain(opened.blob),
             taken: taken.clone(),
         };
-        let decoder = match format {
+        let decoder = match opened.format {
             Format::Plain => Decoder::Plain(counted),
             Format::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(buffered(counted)))),
-            Format::Zstd => Decoder::Zstd(Box::new(zstd_decoder(counted, limits)?)),
+            Format::Zstd => Decoder::Zstd(Box::new(zstd_decoder(counted, opened.window_log)?)),
         };
         Ok(Self {
             decoder,
@@ -74,6 +141,9 @@ impl<R: Read> Inflater<R> {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.to_string().contains("too much memory") => {
+                    return Err(Fault::Unsupported(LATER_WINDOW));
+                }
                 Err(error) => return Err(Fault::Read { what, error }),
             }
         }
@@ -123,16 +193,14 @@ fn buffered<R: Read>(reader: R) -> BufReader<R> {
 
 fn zstd_decoder<R: Read>(
     blob: Counted<R>,
-    limits: &Limits,
+    window_log: u32,
 ) -> Result<zstd::stream::read::Decoder<'static, BufReader<Counted<R>>>, Fault> {
     let starting = |error| Fault::Read {
         what: "start zstd",
         error,
     };
     let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered(blob)).map_err(starting)?;
-    decoder
-        .window_log_max(limits.zstd_window_log)
-        .map_err(starting)?;
+    decoder.window_log_max(window_log).map_err(starting)?;
     Ok(decoder)
 }
 

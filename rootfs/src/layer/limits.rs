@@ -42,8 +42,8 @@ impl Default for Limits {
             path_depth: 256,
             xattr_bytes: 65536,
             header_bytes: 1 << 20,
-            sparse_segments: 500_000,
-            loose_bytes: 8 << 20,
+            sparse_segments: 131_072,
+            loose_bytes: 16 << 20,
             zstd_window_log: 25,
         }
     }

@@ -8,6 +8,7 @@ mod archive;
 mod error;
 mod inflate;
 mod limits;
+mod memory;
 mod stream;
 mod tree;
 
@@ -19,16 +20,19 @@ use oci::digest::Algorithm;
 
 pub use error::{Fault, LayerError};
 pub use limits::Limits;
+pub use memory::{Division, Memory, give_back_with};
 pub use tree::{Loose, OverlayXattrs};
 
-pub(crate) use archive::{Archive, Entry, Kind, Segment, TarEntry, TarWriter, Timestamp, Xattr};
+pub(crate) use archive::{Archive, Entry, Kind, Segment, TarEntry, TarWriter, Timestamp};
 pub(crate) use tree::{
     LooseEnds, Marker, OPAQUE_MARKER, PendingLink, Unpacked, WHITEOUT_PREFIX, components,
     copy_metadata, forbidden, is_whiteout, marker, opaque_name, read_xattrs, read_xattrs_at,
     remove_tree, split,
 };
 
+use inflate::Opened;
 pub(crate) use limits::within;
+use memory::{Purpose, Share};
 use stream::{Ended, Stream, stream};
 use tree::{Root, Unpacker};
 
@@ -41,6 +45,8 @@ pub struct Options {
     pub diff_id: Option<DiffId>,
     /// Bounds.
     pub limits: Limits,
+    /// The memory that the layer shares with others.
+    pub memory: Memory,
     /// Which attributes overlayfs will read.
     pub overlay_xattrs: OverlayXattrs,
     /// Give files the owners the layer names. Without the right to, all files belong to the caller.
@@ -56,6 +62,7 @@ impl Options {
             label: label.into(),
             diff_id: None,
             limits: Limits::default(),
+            memory: Memory::default(),
             overlay_xattrs: OverlayXattrs::Trusted,
             owners: true,
             devices: true,
@@ -92,7 +99,18 @@ pub fn apply<R: Read + Send>(
     root: OwnedFd,
     options: &Options,
 ) -> Result<Applied, LayerError> {
-    read_into(blob, Unpacker::new(Root::new(root), options), options)
+    apply_then(blob, root, options, |applied| applied)
+}
+
+/// [`apply`], and what is to be done while the layer still has its share of memory.
+pub(crate) fn apply_then<R: Read + Send, T>(
+    blob: R,
+    root: OwnedFd,
+    options: &Options,
+    then: impl FnOnce(Applied) -> T,
+) -> Result<T, LayerError> {
+    let target = Unpacker::new(Root::new(root), options);
+    read_into(blob, target, options, then)
 }
 
 /// What entries become: a directory tree, or an image of one.
@@ -101,32 +119,48 @@ pub(crate) trait Target {
     fn add<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<'_, R>)
     -> Result<(), Fault>;
 
+    /// Memory that what was made so far holds, completing it included.
+    fn held_bytes(&self) -> u64;
+
     /// Completes what was made.
     fn finish(self) -> Result<Unpacked, Fault>;
 }
 
 /// Reads the layer in `blob` into `target`, with a second thread for inflating and hashing.
-pub(crate) fn read_into<R: Read + Send>(
+pub(crate) fn read_into<R: Read + Send, T>(
     blob: R,
     target: impl Target,
     options: &Options,
-) -> Result<Applied, LayerError> {
+    then: impl FnOnce(Applied) -> T,
+) -> Result<T, LayerError> {
+    let in_layer = |fault| LayerError::new(&options.label, None, fault);
+    let blob = Opened::new(blob, &options.limits).map_err(in_layer)?;
+    let share = options.memory.begin(blob.needs_whole());
+    share
+        .set(Purpose::Window, blob.window_bytes())
+        .map_err(in_layer)?;
     let (producer, stream) = stream();
-    std::thread::scope(|scope| {
+    let applied = std::thread::scope(|scope| {
         let algorithm = options
             .diff_id
             .as_ref()
             .map_or(Algorithm::Sha256, |id| id.0.algorithm());
         scope.spawn(move || producer.run(blob, algorithm, &options.limits));
-        fill(stream, target, options)
-    })
+        fill(stream, target, options, &share)
+    })?;
+    Ok(then(applied))
 }
 
-fn fill(stream: Stream, mut target: impl Target, options: &Options) -> Result<Applied, LayerError> {
-    let mut archive = Archive::new(stream, &options.limits);
+fn fill(
+    stream: Stream,
+    mut target: impl Target,
+    options: &Options,
+    share: &Share,
+) -> Result<Applied, LayerError> {
+    let mut archive = Archive::new(stream, &options.limits).charging(share);
     let mut entries = 0;
     let filled = loop {
-        match add_next(&mut archive, &mut target, &mut entries, &options.limits) {
+        match add_next(&mut archive, &mut target, &mut entries, options, share) {
             Ok(true) => {}
             Ok(false) => break Ok(()),
             Err(fault) => break Err(fault),
@@ -154,14 +188,17 @@ fn add_next(
     archive: &mut Archive<'_, Stream>,
     target: &mut impl Target,
     entries: &mut u64,
-    limits: &Limits,
+    options: &Options,
+    share: &Share,
 ) -> Result<bool, Fault> {
     let Some(entry) = archive.next_entry()? else {
         return Ok(false);
     };
     *entries += 1;
-    within("number of entries", *entries, limits.entries)?;
+    within("number of entries", *entries, options.limits.entries)?;
     target.add(&entry, archive)?;
+    // An entry costs little, whatever it says: so it is soon enough to ask behind each.
+    share.set(Purpose::Tree, target.held_bytes())?;
     Ok(true)
 }
 

@@ -9,7 +9,7 @@ use oci::DiffId;
 use oci::digest::{Algorithm, Hasher};
 
 use super::error::Fault;
-use super::inflate::Inflater;
+use super::inflate::{Inflater, Opened};
 use super::limits::Limits;
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -71,7 +71,7 @@ pub(super) fn stream() -> (Producer, Stream) {
 
 impl Producer {
     /// Inflates all of `blob`. A send fails only when the reader gave up, and then there is nobody to tell.
-    pub(super) fn run<R: Read>(self, blob: R, algorithm: Algorithm, limits: &Limits) {
+    pub(super) fn run<R: Read>(self, blob: Opened<R>, algorithm: Algorithm, limits: &Limits) {
         if let Err(fault) = self.inflate(blob, algorithm, limits) {
             let _ = self.chunks.send(Chunk::Failed(fault));
         }
@@ -79,7 +79,7 @@ impl Producer {
 
     fn inflate<R: Read>(
         &self,
-        blob: R,
+        blob: Opened<R>,
         algorithm: Algorithm,
         limits: &Limits,
     ) -> Result<(), Fault> {

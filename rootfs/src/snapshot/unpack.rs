@@ -18,7 +18,7 @@ use super::store::{
     IMAGE, LayerRecord, Snapshots, lock_path, make_private, open_dir, remove_dir, write_json,
 };
 use crate::erofs;
-use crate::layer::{self, Applied, Limits};
+use crate::layer::{self, Applied, Limits, Memory};
 
 /// Where a layer's bytes come from, for a layer that may have to be unpacked.
 pub struct LayerBlob<'a> {
@@ -33,6 +33,8 @@ pub struct LayerBlob<'a> {
 pub struct UnpackOptions {
     /// Bounds on each layer.
     pub limits: Limits,
+    /// What all of them share.
+    pub memory: Memory,
     /// Give files the owners the layers name.
     pub owners: bool,
     /// Make device nodes.
@@ -47,6 +49,7 @@ impl Default for UnpackOptions {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            memory: Memory::default(),
             owners: true,
             devices: true,
             form: Form::Directory,
@@ -162,15 +165,15 @@ impl Snapshots {
             label: layer,
             diff_id: Some(blob.diff_id.clone()),
             limits: options.limits.clone(),
+            memory: options.memory.clone(),
             overlay_xattrs: self.overlay_xattrs,
             owners: options.owners,
             devices: options.devices,
         };
-        let applied = match form {
-            Form::Directory => fill_directory(work, reader, &options)?,
-            Form::Erofs => fill_image(work, reader, &options)?,
-        };
-        write_record(work, &applied, form)
+        match form {
+            Form::Directory => fill_directory(work, reader, &options),
+            Form::Erofs => fill_image(work, reader, &options),
+        }
     }
 
     /// One sync for all of them, then the names: after a power cut a layer is whole or not there.
@@ -234,20 +237,17 @@ impl Snapshots {
     }
 }
 
-fn fill_directory(
-    work: &Path,
-    blob: impl Read + Send,
-    options: &layer::Options,
-) -> Result<Applied> {
+fn fill_directory(work: &Path, blob: impl Read + Send, options: &layer::Options) -> Result<()> {
     let fs = work.join("fs");
     make_private(&fs)?;
     let root = open_dir(&fs)?;
     rustix::fs::fchmod(&root, rustix::fs::Mode::from_raw_mode(0o755))
         .map_err(errno("chmod", &fs))?;
-    Ok(layer::apply(blob, root.into(), options)?)
+    let record = |applied| write_record(work, &applied, Form::Directory);
+    layer::apply_then(blob, root.into(), options, record)?
 }
 
-fn fill_image(work: &Path, blob: impl Read + Send, options: &layer::Options) -> Result<Applied> {
+fn fill_image(work: &Path, blob: impl Read + Send, options: &layer::Options) -> Result<()> {
     make_private(work)?;
     let (path, spool_path) = (work.join(IMAGE), work.join("spool"));
     let create = |path: &Path| {
@@ -257,13 +257,15 @@ fn fill_image(work: &Path, blob: impl Read + Send, options: &layer::Options) -> 
     };
     let (image, spool) = (create(&path)?, create(&spool_path)?);
     fs::remove_file(&spool_path).map_err(system("remove", &spool_path))?;
-    Ok(erofs::write(blob, image, spool, options)?)
+    let record = |applied| write_record(work, &applied, Form::Erofs);
+    erofs::write_then(blob, (image, spool), options, record)?
 }
 
 fn write_record(work: &Path, applied: &Applied, form: Form) -> Result<()> {
     if !applied.loose.is_empty() {
         let path = work.join("loose");
-        fs::write(&path, applied.loose.to_bytes()).map_err(system("write", &path))?;
+        let written = fs::File::create(&path).and_then(|file| applied.loose.write_to(file));
+        written.map_err(system("write", &path))?;
     }
     let record = LayerRecord {
         bytes: applied.bytes,

@@ -205,6 +205,43 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// A stream as a zstd frame of raw blocks that asks for a window of so many bits: dear to read, cheap to make.
+pub struct RawZstd<R> {
+    inner: R,
+    piece: std::io::Cursor<Vec<u8>>,
+    ended: bool,
+}
+
+impl<R: std::io::Read> RawZstd<R> {
+    pub fn new(inner: R, window_log: u8) -> Self {
+        let header = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (window_log - 10) << 3];
+        Self {
+            inner,
+            piece: std::io::Cursor::new(header),
+            ended: false,
+        }
+    }
+}
+
+impl<R: std::io::Read> std::io::Read for RawZstd<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.piece.read(buffer)?;
+        if count > 0 || self.ended {
+            return Ok(count);
+        }
+        let mut block = vec![0; 3];
+        self.inner
+            .by_ref()
+            .take(128 << 10)
+            .read_to_end(&mut block)?;
+        self.ended = block.len() == 3;
+        let header = ((block.len() - 3) << 3) as u32 | u32::from(self.ended);
+        block[..3].copy_from_slice(&header.to_le_bytes()[..3]);
+        self.piece = std::io::Cursor::new(block);
+        self.piece.read(buffer)
+    }
+}
+
 pub fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }

@@ -77,6 +77,7 @@ pub fn fetch(
             ..options.clone()
         },
     };
+    rootfs::layer::give_back_with(crate::sys::allocator::give_back);
     let fetching = Fetching {
         home,
         options,

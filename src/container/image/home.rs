@@ -103,13 +103,14 @@ impl From<oci::Error> for Error {
 }
 
 /// A layer that is too large for an EROFS image.
-const SMALLER: &str = "its tree is built in memory; --snapshotter overlay takes any";
+const SMALLER: &str = "an EROFS image's tree is built in memory; --snapshotter overlay keeps none";
+/// A layer that is packed with too large a window.
+const REPACK: &str = "have the layer packed with a window of at most 8 MiB (zstd --long=23)";
 
 /// What changes a layer's limit.
-fn changing(what: &str, limit: u64) -> Option<String> {
+fn changing(what: &str) -> Option<String> {
     let flag = match what {
-        "number of entries" if limit == rootfs::erofs::MAX_ENTRIES => return Some(SMALLER.into()),
-        "memory for the image's tree in bytes" => return Some(SMALLER.into()),
+        "zstd window in bytes" => return Some(REPACK.into()),
         "number of entries" => "--max-files",
         "compression ratio" => "--max-ratio",
         "name depth in components" => "--max-depth",
@@ -136,9 +137,14 @@ impl From<SnapshotError> for Error {
                     .hint("the store's disk is full; `image prune` removes what nothing needs")
             }
             SnapshotError::Layer(layer) => match layer.fault() {
-                Fault::Limit { what, limit, .. } => {
+                // The larger part is what to change.
+                Fault::Memory { window, tree, .. } => {
+                    let advice = if window > tree { REPACK } else { SMALLER };
+                    Error::new(layer.to_string()).hint(advice)
+                }
+                Fault::Limit { what, .. } => {
                     let ours = Error::new(layer.to_string());
-                    match changing(what, *limit) {
+                    match changing(what) {
                         Some(advice) => ours.hint(advice),
                         None => ours,
                     }

@@ -6,6 +6,8 @@ use super::sparse::{PaxSparse, Segment, push_pairs};
 use crate::layer::error::Fault;
 use crate::layer::limits::{Limits, within};
 
+/// Linux lists no more names of one inode.
+const XATTR_LIST_BYTES: u64 = 65536;
 const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 
 /// Everything said about the next entry outside its header.
@@ -19,6 +21,8 @@ pub(super) struct Extension {
     pub(super) mtime: Option<Timestamp>,
     pub(super) xattrs: Vec<Xattr>,
     pub(super) sparse: PaxSparse,
+    /// Bytes of the names of all attributes.
+    xattr_names_bytes: usize,
     long_path: bool,
     long_target: bool,
     pax: bool,
@@ -77,6 +81,10 @@ impl Extension {
         }
         // An empty value takes the record back: the header counts again.
         let given = |value: &[u8]| (!value.is_empty()).then(|| value.to_vec());
+        if matches!(key, b"path" | b"linkpath") {
+            let (length, limit) = (value.len() as u64, limits.path_bytes as u64);
+            within("name length in bytes", length, limit)?;
+        }
         match key {
             b"path" => self.path = given(no_nul(value)?),
             b"linkpath" => self.link_target = given(no_nul(value)?),
@@ -102,6 +110,12 @@ impl Extension {
             value.len() as u64,
             limits.xattr_bytes as u64,
         )?;
+        self.xattr_names_bytes += name.len() + 1;
+        within(
+            "names of extended attributes in bytes",
+            self.xattr_names_bytes as u64,
+            XATTR_LIST_BYTES,
+        )?;
         self.xattrs.retain(|(earlier, _)| earlier != name);
         self.xattrs.push((name.to_vec(), value.to_vec()));
         Ok(())
@@ -112,7 +126,11 @@ impl Extension {
         match key {
             b"major" => sparse.major = Some(decimal("GNU.sparse.major", value)?),
             b"minor" => sparse.minor = Some(decimal("GNU.sparse.minor", value)?),
-            b"name" => sparse.name = Some(no_nul(value)?.to_vec()),
+            b"name" => {
+                let (length, limit) = (value.len() as u64, limits.path_bytes as u64);
+                within("name length in bytes", length, limit)?;
+                sparse.name = Some(no_nul(value)?.to_vec());
+            }
             b"size" | b"realsize" => sparse.size = Some(decimal("GNU.sparse.size", value)?),
             b"numblocks" => sparse.declared = Some(decimal("GNU.sparse.numblocks", value)?),
             b"map" => push_pairs(sparse.map.get_or_insert_default(), value, limits)?,

@@ -10,11 +10,22 @@ use super::header::Block;
 use super::sparse::{self, Form, Segment};
 use crate::layer::error::Fault;
 use crate::layer::limits::{Limits, within};
+use crate::layer::memory::{Purpose, Share};
+
+/// An extension header up to this size is among a layer's buffers, a larger one is charged.
+const SMALL_HEADER_BYTES: u64 = 64 << 10;
+/// What a byte of an extension header costs at most: itself, its copy as an attribute or its part of a sparse map.
+const HEADER_COST: u64 = 6;
+/// A segment in a list that grows by doubling.
+const SEGMENT_GROWTH: usize = 3 * size_of::<Segment>();
 
 /// Reads entries from a stream of blocks.
 pub(crate) struct Archive<'l, R> {
     stream: R,
     limits: &'l Limits,
+    share: Option<&'l Share>,
+    /// What the headers of this entry cost, as far as it is charged.
+    charged_bytes: u64,
     /// Bytes of the current body not read yet, and those of its padding.
     body: u64,
     padding: u64,
@@ -29,10 +40,27 @@ impl<'l, R: BufRead> Archive<'l, R> {
         Self {
             stream,
             limits,
+            share: None,
+            charged_bytes: 0,
             body: 0,
             padding: 0,
             first_padding: 0,
             name: None,
+        }
+    }
+
+    /// Charges what large headers cost.
+    pub(crate) fn charging(mut self, share: &'l Share) -> Self {
+        self.share = Some(share);
+        self
+    }
+
+    /// Charges `bytes` more, until the next entry.
+    fn charge(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.charged_bytes += bytes;
+        match self.share {
+            Some(share) => share.set(Purpose::Header, self.charged_bytes),
+            None => Ok(()),
         }
     }
 
@@ -49,6 +77,8 @@ impl<'l, R: BufRead> Archive<'l, R> {
     /// The next entry; what is left of the last one's body is skipped.
     pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, Fault> {
         self.skip_body()?;
+        self.charged_bytes = 0;
+        self.charge(0)?;
         self.name = None;
         let mut extension = Extension::default();
         loop {
@@ -250,6 +280,7 @@ impl<'l, R: BufRead> Archive<'l, R> {
             let mut more = tar::GnuExtSparseHeader::new();
             more.as_mut_bytes().copy_from_slice(&bytes);
             sparse::push_slots(&mut map, &more.sparse, self.limits)?;
+            self.charge((21 * SEGMENT_GROWTH) as u64)?;
             extended = more.isextended[0] != 0;
             blocks += 1;
             within(
@@ -266,7 +297,8 @@ impl<'l, R: BufRead> Archive<'l, R> {
         let before = self.body;
         let count = self.line()?;
         within("sparse segments", count, self.limits.sparse_segments as u64)?;
-        let mut map = Vec::new();
+        self.charge(count * size_of::<Segment>() as u64)?;
+        let mut map = Vec::with_capacity(count as usize);
         for _ in 0..count {
             let (offset, length) = (self.line()?, self.line()?);
             map.push(Segment { offset, length });
@@ -308,6 +340,9 @@ impl<'l, R: BufRead> Archive<'l, R> {
             size,
             self.limits.header_bytes,
         )?;
+        if size > SMALL_HEADER_BYTES {
+            self.charge(size * HEADER_COST)?;
+        }
         self.set_body(size)?;
         let mut bytes = Vec::with_capacity(size as usize);
         while self.body > 0 {
@@ -322,6 +357,9 @@ impl<'l, R: BufRead> Archive<'l, R> {
 
     /// The body of a GNU long name, with what ends it: GNU tar reads on to the next NUL, others to the stated size.
     fn long_name(&mut self, block: &Block) -> Result<Vec<u8>, Fault> {
+        // With the NUL behind it; the name itself is looked at when all is known of the entry.
+        let longest = self.limits.path_bytes as u64 + 1;
+        within("name length in bytes", block.size()?, longest)?;
         let padding = block.size()?.next_multiple_of(BLOCK_BYTES as u64) - block.size()?;
         let mut name = self.small_body(block)?;
         if name.last() != Some(&0) && (padding == 0 || self.first_padding != 0) {

@@ -3,6 +3,7 @@
 //! A layer is unpacked without looking at others, so these ends stay loose until a chain of layers is known.
 
 use std::collections::HashMap;
+use std::io::{self, BufWriter, Write};
 
 use crate::layer::error::Fault;
 use crate::layer::limits::within;
@@ -30,21 +31,19 @@ impl Loose {
         self.implicit.is_empty() && self.links.is_empty()
     }
 
-    /// Bytes to keep: records of a kind, a name and a target, each ended by a NUL, which no name has in it.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+    /// Writes records of a kind, a name and a target, each ended by a NUL, which no name has in it.
+    pub(crate) fn write_to(&self, out: impl Write) -> io::Result<()> {
+        let mut out = BufWriter::new(out);
         for path in &self.implicit {
-            bytes.extend_from_slice(&[b"d\0", path.as_slice(), b"\0\0"].concat());
+            out.write_all(&[b"d\0", path.as_slice(), b"\0\0"].concat())?;
         }
         for link in &self.links {
-            bytes.extend_from_slice(
-                &[b"l\0", link.path.as_slice(), b"\0", &link.target, b"\0"].concat(),
-            );
+            out.write_all(&[b"l\0", link.path.as_slice(), b"\0", &link.target, b"\0"].concat())?;
         }
-        bytes
+        out.flush()
     }
 
-    /// What [`Loose::to_bytes`] wrote.
+    /// What [`Loose::write_to`] wrote.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut loose = Self::default();
         let mut fields = bytes.split(|&b| b == 0);
@@ -64,6 +63,11 @@ impl Loose {
     }
 }
 
+/// What a directory costs besides its name: its slot in a map that grows by doubling, its allocation.
+const DIRECTORY_BYTES: usize = 144;
+/// What a link costs besides its names.
+const LINK_BYTES: usize = 256;
+
 /// Loose ends while the layer grows: later entries may tie them.
 #[derive(Default)]
 pub(crate) struct LooseEnds {
@@ -82,25 +86,30 @@ impl LooseEnds {
         path: &[u8],
         limit: usize,
     ) -> Result<(), Fault> {
-        self.charge(path.len(), limit)?;
+        self.charge(path.len() + DIRECTORY_BYTES, limit)?;
         self.implicit.insert(inode, path.to_vec());
         Ok(())
     }
 
     pub(crate) fn add_link(&mut self, link: PendingLink, limit: usize) -> Result<(), Fault> {
-        self.charge(link.path.len() + link.target.len(), limit)?;
+        self.charge(link.path.len() + link.target.len() + LINK_BYTES, limit)?;
         self.seen += 1;
         self.links.insert(link.path, (self.seen, link.target));
         Ok(())
     }
 
     fn charge(&mut self, bytes: usize, limit: usize) -> Result<(), Fault> {
-        self.bytes += bytes + 64;
+        self.bytes += bytes;
         within(
             "memory for names that lean on lower layers, in bytes",
             self.bytes as u64,
             limit as u64,
         )
+    }
+
+    /// Memory that all of them ever cost.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The directory has an entry of its own now, or is gone.

@@ -115,6 +115,10 @@ impl Target for Unpacker<'_> {
         }
     }
 
+    fn held_bytes(&self) -> u64 {
+        self.loose.bytes() as u64
+    }
+
     /// Lets all handles go, with the right times, and tells what is left to do.
     fn finish(mut self) -> Result<Unpacked, Fault> {
         self.dirs
