@@ -9,7 +9,7 @@ use std::io::Read;
 
 use nix::mount::{MsFlags, mount};
 use rootfs::layer::Fault;
-use support::tar::{Item, archive, dir, entry_bytes, file, gzip, padded, zstd};
+use support::tar::{Item, RawZstd, archive, dir, entry_bytes, file, gzip, padded, zstd};
 use support::tree::with_own_mounts;
 use support::{Ground, is_root};
 
@@ -55,6 +55,29 @@ fn bombs_stop_at_their_limit() {
     assert!(limited(&exabytes, |_| {}).contains("size in bytes"));
     let implicit = archive((0..100).map(|n| file(format!("{n}/f"), "")));
     assert!(limited(&implicit, |l| l.loose_bytes = 2000).contains("lean on"));
+}
+
+#[test]
+fn zstd_windows_must_show_in_the_first_frame() {
+    let tar = archive([file("f", vec![1; 3 << 20])]);
+    let frame = |bytes: &[u8], window_log| {
+        let mut frame = Vec::new();
+        let packed = RawZstd::new(bytes, window_log).read_to_end(&mut frame);
+        packed.unwrap();
+        frame
+    };
+    let frames = |first, second| {
+        let (front, back) = tar.split_at(1 << 20);
+        let blob = [frame(front, first), frame(back, second)].concat();
+        let applied = Ground::new().apply(&blob);
+        applied.map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(frames(20, 23), Ok(()));
+    assert_eq!(frames(24, 25), Ok(()));
+    let later = frames(20, 24).unwrap_err();
+    assert!(later.contains("larger window than the first"), "{later}");
+    let large = frames(27, 20).unwrap_err();
+    assert!(large.contains("zstd window in bytes is 134217728, above the limit of 33554432"));
 }
 
 /// A stream of headers that never ends, made as it is read.

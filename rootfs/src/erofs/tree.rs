@@ -155,7 +155,7 @@ impl Tree {
 
     fn push(&mut self, node: Node) -> Number {
         let number = self.len();
-        if number % PIECE_NODES == 0 {
+        if number.is_multiple_of(PIECE_NODES) {
             self.pieces.push(Vec::with_capacity(PIECE_NODES));
         }
         if let Some(piece) = self.pieces.last_mut() {

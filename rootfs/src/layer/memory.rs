@@ -97,7 +97,7 @@ impl Memory {
     }
 
     /// The most that a layer may take which doesn't need the whole from the start.
-    pub(crate) fn most_bytes(&self) -> u64 {
+    pub fn most_bytes(&self) -> u64 {
         self.0.division.share_bytes + self.0.division.extra_bytes
     }
 
@@ -200,4 +200,5 @@ impl Drop for Share {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
