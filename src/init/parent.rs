@@ -393,6 +393,10 @@ fn program_error(plan: &InitPlan, failure: Failure) -> Error {
             format_args!("enter the working directory: {}", failure.operation.text()),
             errno,
         ),
+        // Podman knows the kernel's own answer only.
+        (_, Errno::EISDIR) => {
+            Error::errno(format_args!("exec {name}: is a directory"), Errno::EACCES)
+        }
         (_, errno) => Error::errno(format_args!("exec {name}"), errno),
     }
 }

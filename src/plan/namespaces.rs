@@ -124,13 +124,16 @@ pub fn keeps_groups(
     host: &Host,
     options: &Options,
 ) -> Result<bool> {
-    let asked = spec
-        .annotations
-        .contains_key("run.oci.keep_original_groups");
     let none = Linux::default();
     let namespaces = Namespaces::of(spec.linux.as_ref().unwrap_or(&none))?;
     let denied = namespaces.has(libc::CLONE_NEWUSER) && id_maps(spec, host, options).deny_setgroups;
-    Ok(asked || denied && process.user.additional_gids.is_empty())
+    Ok(asks_to_keep_groups(spec) || denied && process.user.additional_gids.is_empty())
+}
+
+/// By annotation: Podman's `--group-add keep-groups`. COMPAT(crun)
+pub fn asks_to_keep_groups(spec: &Spec) -> bool {
+    spec.annotations
+        .contains_key("run.oci.keep_original_groups")
 }
 
 fn default_map(host: &Host, own: u32) -> Vec<IdMapping> {

@@ -16,7 +16,7 @@ pub enum Step {
         uid: u32,
         /// The same of groups.
         gid: u32,
-        /// Whether `setgroups` may be called.
+        /// Whether the caller's groups go: not where `setgroups` is denied or they are to stay.
         clear_groups: bool,
     },
     /// Bring the loopback device up: a new network namespace has it down. COMPAT(runc)

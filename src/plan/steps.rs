@@ -112,7 +112,7 @@ impl<'p> Planner<'p> {
             self.push(Step::BecomeNamespaceRoot {
                 uid,
                 gid,
-                clear_groups: !deny,
+                clear_groups: !deny && !super::namespaces::asks_to_keep_groups(self.spec),
             });
         }
         if !self.options.no_new_keyring {

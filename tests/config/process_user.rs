@@ -4,6 +4,7 @@ use crate::support::{Sandbox, Value, cases, json};
 
 cases![
     keeps_original_groups_when_told,
+    keeps_unmapped_groups_when_told,
     ids,
     additional_groups,
     no_groups_of_the_caller,
@@ -108,4 +109,15 @@ fn keeps_original_groups_when_told(t: &Sandbox) {
         groups(json!({"run.oci.keep_original_groups": "1"})),
         "0 4321"
     );
+}
+
+fn keeps_unmapped_groups_when_told(t: &Sandbox) {
+    let bundle = t
+        .bundle()
+        .user_namespace(100_000, 1000)
+        .set("/annotations", json!({"run.oci.keep_original_groups": "1"}))
+        .args(&["id", "-G"]);
+    bundle.write();
+    let groups = t.run_through(&["setpriv", "--groups", "4321"], &bundle);
+    assert_eq!(groups.text(), "0 65534");
 }

@@ -59,8 +59,8 @@ fn run(_: &Sandbox) {
 
 fn logs_and_exec(_: &Sandbox) {
     prints(
-        "detach $I sh -c 'echo out; sleep 1000'; sleep 0.5; p logs @N; p exec @N echo in; p exec -t @N tty; p exec -u web @N id -un; p exec @N sh -c 'kill -9 $$'; echo $?; p exec @N nope; echo $?; p exec @N /etc/plain; echo $?; p exec -w /not/there @N pwd; echo $?",
-        "out\nin\n/dev/pts/0\nweb\n137\n~exec: \"nope\": executable file not found in $PATH\n127\n~permission denied\n126\n~no such file or directory\n127",
+        "detach $I sh -c 'echo out; sleep 1000'; sleep 0.5; p logs @N; p exec @N echo in; p exec -t @N tty; p exec -u web @N id -un; p exec @N sh -c 'kill -9 $$'; echo $?; p exec @N nope; echo $?; p exec @N /etc/plain; echo $?; p exec @N /etc; echo $?; p exec -w /not/there @N pwd; echo $?",
+        "out\nin\n/dev/pts/0\nweb\n137\n~exec: \"nope\": executable file not found in $PATH\n127\n~permission denied\n126\n~permission denied\n126\n~no such file or directory\n127",
     );
 }
 
@@ -206,7 +206,7 @@ fn build(_: &Sandbox) {
 
 fn buildah_run(_: &Sandbox) {
     prints(
-        "b() { buildah --root $D/root --runroot $D/run --storage-driver overlay \"$@\"; }; c=$(b from --pull-never localhost/bb); b run --runtime @RT --isolation oci --network none $c echo hi; b run --runtime @RT --isolation oci --network none $c sh -c 'exit 3' 2>/dev/null; echo $?; b rm $c >/dev/null",
-        "hi\n3",
+        "b() { buildah --root $D/root --runroot $D/run --storage-driver overlay \"$@\"; }; mkdir -p $D/net; c=$(b from --pull-never localhost/bb); b run --runtime @RT --isolation oci --network none $c echo hi; b run --runtime @RT --isolation oci --network none $c sh -c 'exit 3' 2>/dev/null; echo $?; b run --runtime @RT --isolation oci --network none -v $D/net:/volume:z,U $c ls -d /volume; b rm $c >/dev/null",
+        "hi\n3\n/volume",
     );
 }

@@ -93,6 +93,10 @@ pub fn plan_mount(
 }
 
 /// One entry of `mounts` and its place, for error messages.
+/// What users say of a volume to an engine: relabel it, give it to the container's user. Buildah does that, and leaves
+/// the words among the options. COMPAT(runc)
+const VOLUME_WORDS: [&str; 3] = ["z", "Z", "U"];
+
 struct Entry<'a> {
     mount: &'a Mount,
     index: usize,
@@ -131,7 +135,8 @@ impl Entry<'_> {
     }
 
     fn bind(&self, reading: &Reading<'_>, facts: &MountFacts<'_>) -> Result<Mounted, MountError> {
-        if let Some((field, option)) = reading.data.first() {
+        let foreign = |(_, option): &&(String, &str)| !VOLUME_WORDS.contains(option);
+        if let Some((field, option)) = reading.data.iter().find(foreign) {
             let problem = format!(
                 "{option:?} is an option for a file system, which a bind mount has none of its own"
             );

@@ -278,6 +278,11 @@ fn propagation_keeps_its_order() {
 }
 
 #[test]
+fn a_bind_ignores_what_engines_do_with_volumes() {
+    assert_eq!(bound(&["rbind", "z", "Z", "U"]), bound(&["rbind"]));
+}
+
+#[test]
 fn remount_with_bind_leaves_the_superblock() {
     let op = planned(&entry("", "", "/data", &["remount", "bind", "ro"]));
     assert_eq!(
