@@ -116,6 +116,7 @@ fn facts<'a>(record: &'a Record, linux: &'a Linux) -> MountFacts<'a> {
         .any(|namespace| namespace.kind == "user");
     MountFacts {
         bundle: &record.bundle,
+        root: None,
         label: &linux.mount_label,
         label_option: record
             .annotations

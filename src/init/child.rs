@@ -304,7 +304,15 @@ impl Child<'_, '_> {
         open::close(self.runtime.0);
         // It may be days until somebody calls.
         sys::memory::release_code();
+        let asked = match self.filter_loaded {
+            // It may know nothing of these calls.
+            true => None,
+            false => sys::signal::deferred_termination().ok(),
+        };
         loop {
+            if let Some(asked) = &asked {
+                end_when_asked(self.prepared.fds.start, asked.as_raw_fd());
+            }
             let caller = sys::socket::accept(self.prepared.fds.start).during(Operation::Receive)?;
             self.runtime = ChildEnd(caller);
             // A caller that goes away without the word has not started us.
@@ -313,6 +321,17 @@ impl Child<'_, '_> {
             }
             open::close(caller);
         }
+    }
+}
+
+/// Waits for a caller. COMPAT(runc): whoever asks a container to end that has no program yet, ends it. The kernel drops
+/// such a signal where it is not blocked: we are the first process of a pid namespace.
+fn end_when_asked(start: RawFd, asked: RawFd) {
+    const SIGNALLED: i32 = 128;
+    if sys::socket::wait(start, asked, -1) == Ok(sys::socket::Waited::Interrupted)
+        && let Ok(signal) = sys::signal::take(asked)
+    {
+        sys::process::exit(SIGNALLED + signal)
     }
 }
 

@@ -186,9 +186,12 @@ impl<'p> Planner<'p> {
             op.idmap = op.idmap.filter(|_| self.host.is_privileged());
             self.mount(op);
         }
+        let mut earlier: Vec<MountOp> = Vec::new();
         for (index, mount) in self.spec.mounts.iter().enumerate() {
             let op = plan_mount(mount, index, &self.mount_facts())
-                .map_err(|error| Error::new(error.to_string()))?;
+                .map_err(|error| Error::new(error.to_string()))?
+                .seen_inside(self.rootfs, &earlier);
+            earlier.push(op.clone());
             if matches!(mount.kind.as_str(), "cgroup" | "cgroup2")
                 && matches!(op.what, Mounted::FileSystem { .. })
             {
@@ -211,14 +214,11 @@ impl<'p> Planner<'p> {
                 self.mount(op);
             }
         }
-        match &self.options.notify_dir {
-            Some(directory) => {
-                let op = notify_mount(directory)?;
-                self.mount(op);
-                Ok(())
-            }
-            None => Ok(()),
+        if let Some(directory) = &self.options.notify_dir {
+            let op = notify_mount(directory)?;
+            self.mount(op);
         }
+        Ok(())
     }
 
     fn mount_facts(&self) -> MountFacts<'p> {
@@ -229,6 +229,7 @@ impl<'p> Planner<'p> {
             .map_or("context", String::as_str);
         MountFacts {
             bundle: &self.options.bundle,
+            root: (!self.options.strict).then_some(self.rootfs),
             label: if self.host.selinux {
                 &self.linux.mount_label
             } else {

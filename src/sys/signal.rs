@@ -90,12 +90,33 @@ pub fn signal_fd() -> Result<OwnedFd> {
 /// Blocks the signals by which programs are asked to end, but those that the caller ignores, and returns an fd that is
 /// readable while one of them is pending.
 pub fn defer_termination() -> Result<OwnedFd> {
-    let asking = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
     // KERNEL: one that is ignored would become pending once it is blocked.
-    let heard = asking.iter().filter(|signal| !is_ignored(**signal));
-    let mask = heard.fold(0, |mask, signal| mask | 1 << (signal - 1));
+    let heard = ASKING_TO_END.iter().filter(|signal| !is_ignored(**signal));
+    let mask = mask_of(heard);
     set_mask(libc::SIG_BLOCK, mask)?;
     readable_when_pending(mask)
+}
+
+/// What [`defer_termination`] has blocked, in a child that inherited it: an fd that delivers it. Async-signal-safe.
+pub fn deferred_termination() -> Result<OwnedFd> {
+    readable_when_pending(mask_of(ASKING_TO_END.iter()))
+}
+
+/// Takes a signal from such an fd. Async-signal-safe.
+pub fn take(signals: RawFd) -> Result<i32> {
+    // SAFETY: an all-zero signalfd_siginfo is a valid value.
+    let mut taken: libc::signalfd_siginfo = unsafe { std::mem::zeroed() };
+    let bytes = size_of::<libc::signalfd_siginfo>();
+    // SAFETY: taken is valid for writing that many bytes.
+    unsafe { syscall!(SYS_read, signals, &raw mut taken, bytes) }?;
+    Ok(taken.ssi_signo as i32)
+}
+
+/// The signals by which programs are asked to end.
+const ASKING_TO_END: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
+fn mask_of<'s>(signals: impl Iterator<Item = &'s i32>) -> u64 {
+    signals.fold(0, |mask, signal| mask | 1 << (signal - 1))
 }
 
 fn readable_when_pending(mask: u64) -> Result<OwnedFd> {

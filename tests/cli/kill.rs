@@ -11,6 +11,7 @@ cases![
     refuses_an_unknown_id,
     refuses_a_stopped_container,
     reaches_a_created_container,
+    asks_a_created_container_to_end,
     reaches_all_processes,
     reaches_the_rest_when_init_is_gone,
     ends_the_rest_when_init_is_gone,
@@ -98,6 +99,20 @@ fn reaches_a_created_container(t: &Sandbox) {
     let container = t.create(&t.bundle().idle());
     container.kill("KILL").silent();
     container.wait_stopped();
+}
+
+// It has no program yet that could do anything with such a signal.
+fn asks_a_created_container_to_end(t: &Sandbox) {
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+        let container = t.create(&t.bundle().idle());
+        container.kill(signal).silent();
+        container.wait_stopped();
+        container.delete(&[]).silent();
+    }
+    let container = t.create(&t.bundle().idle());
+    container.kill("USR1").silent();
+    container.start().silent();
+    container.wait_running();
 }
 
 fn reaches_all_processes(t: &Sandbox) {

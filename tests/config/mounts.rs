@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::{Sandbox, cases, host, json};
+use crate::support::{Bundle, Sandbox, cases, host, json, runtime};
 
 cases![
     a_tmpfs_keeps_the_mode_of_what_it_covers,
@@ -27,6 +27,8 @@ cases![
     bind_over_a_file_of_another_mount,
     many,
     bind_to_the_root_of_a_mount,
+    bind_what_the_container_mounts,
+    a_destination_by_the_hosts_path,
     none_at_all,
     a_destination_under_a_read_only_root,
 ];
@@ -305,6 +307,11 @@ fn a_tmpfs_keeps_the_mode_of_what_it_covers(t: &Sandbox) {
     assert_eq!(seen(0o7777, &["nosuid", "rprivate"]), "7777");
     assert_eq!(seen(0o710, &["mode=0410"]), "410");
     assert_eq!(seen(0o751, &["ro"]), "751");
+    let bundle = t.bundle();
+    std::fs::create_dir(bundle.rootfs().join("mnt/place")).expect("create a directory to cover");
+    let shown = "grep ' /mnt/place ' /proc/mounts | tr ' ,' '\\n\\n' | grep ^mode=";
+    let bundle = bundle.mount("/mnt/place", "tmpfs", "tmpfs", &[]);
+    assert_eq!(t.sh(bundle, shown), "mode=755", "among the options");
     let new = t
         .bundle()
         .writable()
@@ -314,4 +321,48 @@ fn a_tmpfs_keeps_the_mode_of_what_it_covers(t: &Sandbox) {
         "1777",
         "nothing was covered"
     );
+}
+
+/// Two directories of the host with a file each, as binds of which the second lies in the first.
+fn nested_binds(t: &Sandbox, bundle: Bundle) -> Bundle {
+    let outer = t.new_path("outer");
+    let inner = t.new_path("inner");
+    fs::create_dir_all(outer.join("in")).expect("create a source");
+    fs::create_dir_all(&inner).expect("create a source");
+    fs::write(outer.join("word"), "outer\n").expect("write a file");
+    fs::write(inner.join("word"), "inner\n").expect("write a file");
+    bundle
+        .mount("/mnt/a", "bind", &outer.to_string_lossy(), &["rbind"])
+        .mount("/mnt/a/in", "bind", &inner.to_string_lossy(), &["rbind"])
+}
+
+// The host's path of the root leads to what earlier entries mounted there, also where the host's side opens sources.
+fn bind_what_the_container_mounts(t: &Sandbox) {
+    let bind = |bundle: Bundle| {
+        let source = bundle.rootfs().join("mnt/a").to_string_lossy().into_owned();
+        let inner = format!("{source}/in");
+        nested_binds(t, bundle)
+            .mount("/tmp/all", "bind", &source, &["rbind"])
+            .mount("/tmp/part", "bind", &inner, &["bind", "ro"])
+    };
+    let script = "cat /tmp/all/word /tmp/all/in/word /tmp/part/word; ! touch /tmp/part/x";
+    let seen = t.sh(bind(t.bundle().writable()), script);
+    assert_eq!(seen, "outer\ninner\ninner");
+    if !runtime::is_ours() {
+        return;
+    }
+    let bundle = t.bundle().writable().user_namespace(100_000, 65_536);
+    assert_eq!(t.sh(bind(bundle), script), "outer\ninner\ninner");
+}
+
+fn a_destination_by_the_hosts_path(t: &Sandbox) {
+    let bundle = t.bundle().writable();
+    let place = bundle
+        .rootfs()
+        .join("mnt/deep")
+        .to_string_lossy()
+        .into_owned();
+    let bundle = bundle.mount(&place, "tmpfs", "tmpfs", &["size=64k"]);
+    let seen = t.sh(bundle, "grep -c ' /mnt/deep ' /proc/self/mountinfo");
+    assert_eq!(seen, "1");
 }

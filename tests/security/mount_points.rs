@@ -19,6 +19,7 @@ cases![
     a_masked_path_follows_no_link_out,
     a_working_directory_follows_no_link_out,
     tmpcopyup_follows_no_link_out,
+    a_bind_of_a_mount_follows_no_link_out,
 ];
 
 /// A directory of the host that an attacker's links point at; it has one file.
@@ -262,4 +263,26 @@ fn tmpcopyup_follows_no_link_out(t: &Sandbox) {
     );
     assert_eq!(seen, format!("{}\nabsent", victim.path()));
     victim.is_untouched();
+}
+
+// The entry's author names a place in a mount of the same container; what lies there is whoever's the volume is.
+fn a_bind_of_a_mount_follows_no_link_out(t: &Sandbox) {
+    if !runtime::is_ours() {
+        return;
+    }
+    let victim = Victim::new(t);
+    for link in links_to(&victim.path()) {
+        let volume = t.new_path("volume");
+        fs::create_dir(&volume).expect("create a volume");
+        symlink(&link, volume.join("link")).expect("link");
+        let bundle = t.bundle().writable();
+        let source = bundle.rootfs().join("mnt/link");
+        let bundle = bundle
+            .mount("/mnt", "bind", &volume.to_string_lossy(), &["rbind"])
+            .mount("/tmp", "bind", &source.to_string_lossy(), &["rbind"])
+            .shell("cat /tmp/file; touch /tmp/file");
+        let output = t.run(&bundle);
+        assert!(!output.stdout.contains("untouched"), "{output}");
+        victim.is_untouched();
+    }
 }

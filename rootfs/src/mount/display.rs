@@ -42,6 +42,16 @@ impl Display for MountOp {
                 let option = if *recursive { "rbind" } else { "bind" };
                 write!(f, "mount {} on {to} ({option}", Shown(source))?;
             }
+            Mounted::Inner {
+                source, recursive, ..
+            } => {
+                let option = if *recursive { "rbind" } else { "bind" };
+                write!(
+                    f,
+                    "mount the container's {} on {to} ({option}",
+                    Shown(source)
+                )?;
+            }
             Mounted::Remount {
                 superblock_flags: Some(_),
                 ..
@@ -100,6 +110,9 @@ impl MountOp {
                 options,
             } => {
                 superblock(superblock_flags.unwrap_or(0), options, &mut words);
+            }
+            Mounted::Inner { no_follow, .. } => {
+                words.extend(no_follow.then(|| "src-nofollow".into()));
             }
             Mounted::Bind {
                 no_follow,

@@ -6,6 +6,7 @@
 pub mod dev;
 mod display;
 mod idmap;
+mod inner;
 mod options;
 mod plan;
 mod reading;
@@ -94,6 +95,16 @@ pub enum Mounted {
         no_follow: bool,
         /// `copy-symlink`: a source that is a symlink is made again as a symlink instead of being mounted.
         copy_symlink: bool,
+    },
+    /// A place in the container, where earlier mounts lie, seen again. COMPAT(runc): the entry names it by the host's
+    /// path of the root.
+    Inner {
+        /// Absolute path in the container, without `.`, `..` or doubled slashes.
+        source: CString,
+        /// `rbind`: with the mounts below it.
+        recursive: bool,
+        /// `src-nofollow`: the source's last component is not followed.
+        no_follow: bool,
     },
     /// A change of an existing mount (`remount`): only attributes and superblock flags.
     Remount {

@@ -4,6 +4,7 @@
 //! a change of a mount, or a new file system. Cgroup mounts are planned elsewhere.
 
 use super::idmap;
+use super::inner::below_root;
 use super::reading::Reading;
 use super::{FsOption, MountOp, Mounted};
 use oci::runtime::{IdMapping, Mount};
@@ -16,6 +17,8 @@ use std::path::Path;
 pub struct MountFacts<'a> {
     /// Absolute path of the bundle: relative bind sources start there.
     pub bundle: &'a Path,
+    /// The host's path of the root, where a destination may begin with it. COMPAT(runc)
+    pub root: Option<&'a Path>,
     /// `linux.mountLabel`, or empty.
     pub label: &'a str,
     /// The option that carries the label: `context`, `fscontext`, `defcontext` or `rootcontext`.
@@ -58,7 +61,7 @@ pub fn plan_mount(
 ) -> Result<MountOp, MountError> {
     let entry = Entry { mount, index };
     let reading = Reading::of(&mount.options);
-    let destination = entry.destination()?;
+    let destination = entry.destination(facts)?;
     let what = match () {
         () if reading.remount => entry.remount(&reading)?,
         () if reading.bind.is_some() => entry.bind(&reading, facts)?,
@@ -115,8 +118,8 @@ impl Entry<'_> {
         CString::new(bytes).map_err(|_| self.error(field, "holds a NUL byte"))
     }
 
-    /// The destination as an absolute path without `.`, `..` or doubled slashes.
-    fn destination(&self) -> Result<String, MountError> {
+    /// The destination as an absolute path in the container without `.`, `..` or doubled slashes.
+    fn destination(&self, facts: &MountFacts<'_>) -> Result<String, MountError> {
         let written = &self.mount.destination;
         if written.is_empty() {
             return Err(self.error("destination", "is required"));
@@ -131,7 +134,11 @@ impl Entry<'_> {
                 name => parts.push(name),
             }
         }
-        Ok(format!("/{}", parts.join("/")))
+        let path = format!("/{}", parts.join("/"));
+        let inside = facts
+            .root
+            .and_then(|root| below_root(Path::new(&path), root));
+        Ok(inside.map_or(path, |inside| inside.to_string_lossy().into_owned()))
     }
 
     fn bind(&self, reading: &Reading<'_>, facts: &MountFacts<'_>) -> Result<Mounted, MountError> {

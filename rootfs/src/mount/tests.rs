@@ -21,6 +21,7 @@ const USERNS: [IdMapping; 2] = [
 fn facts() -> MountFacts<'static> {
     MountFacts {
         bundle: Path::new("/bundle"),
+        root: Some(Path::new("/bundle/rootfs")),
         label: "",
         label_option: "context",
         user_namespace: false,

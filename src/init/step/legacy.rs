@@ -2,7 +2,7 @@
 //! so that the destination is a handle there too.
 
 use super::copy_up;
-use super::mount::{covered_mode, destination, like, propagate, refuse_false_procfs};
+use super::mount::{covered_mode, destination, like, octal, propagate, refuse_false_procfs};
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::path::Missing;
@@ -29,7 +29,12 @@ pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
     let covered = covered_mode(child, op);
     let place = destination(child, op, Missing::Directory)?;
     let mut buffer = [0; FD_PATH_BYTES];
-    let data = Data::of(options).during(Operation::SetOption)?;
+    let mut data = Data::of(options).during(Operation::SetOption)?;
+    if let Some(mode) = covered {
+        let mode = octal(mode);
+        data.push(b"mode", mode.split(|&digit| digit == 0).next())
+            .during(Operation::SetOption)?;
+    }
     let flags = superblock_flags | self::flags(op.attributes.set);
     let mounted = call::mount(
         Some(source),
@@ -51,12 +56,6 @@ pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
         copied?;
     }
     open::close(place);
-    if let Some(mode) = covered {
-        let mounted = destination(child, op, Missing::Refuse)?;
-        let changed = open::change_mode_at(mounted, c".", mode);
-        open::close(mounted);
-        changed.during(Operation::SetOption)?;
-    }
     finish(child, op)
 }
 
@@ -194,20 +193,17 @@ impl Data {
 
     fn of(options: &[FsOption]) -> sys::Result<Data> {
         let mut data = Data::new();
-        options.iter().try_for_each(|option| data.push(option))?;
+        options.iter().try_for_each(|option| {
+            let value = option.value.as_deref().map(CStr::to_bytes);
+            data.push(option.key.to_bytes(), value)
+        })?;
         Ok(data)
     }
 
-    fn push(&mut self, option: &FsOption) -> sys::Result<()> {
+    fn push(&mut self, key: &[u8], value: Option<&[u8]>) -> sys::Result<()> {
         let comma: &[u8] = if self.length == 0 { b"" } else { b"," };
-        let value = option.value.as_deref().map(CStr::to_bytes);
         let equals: &[u8] = if value.is_some() { b"=" } else { b"" };
-        for part in [
-            comma,
-            option.key.to_bytes(),
-            equals,
-            value.unwrap_or_default(),
-        ] {
+        for part in [comma, key, equals, value.unwrap_or_default()] {
             let end = self.length + part.len();
             // One byte stays for the NUL.
             self.bytes

@@ -22,11 +22,12 @@ pub fn mount(child: &mut Child, op: &MountOp) -> Result {
             superblock_flags,
             options,
         } => {
+            let covered = covered_mode(child, op);
             let made = new_file_system(
                 fs_type,
                 source,
                 *superblock_flags,
-                options,
+                (options, covered),
                 op.attributes.set,
             );
             match (made, &op.fallback_bind) {
@@ -48,6 +49,11 @@ pub fn mount(child: &mut Child, op: &MountOp) -> Result {
             }
             bind(child, op, source, *recursive, *no_follow)
         }
+        Mounted::Inner {
+            source,
+            recursive,
+            no_follow,
+        } => bind_inner(child, op, source, *recursive, *no_follow),
         Mounted::Remount {
             superblock_flags,
             options,
@@ -76,11 +82,12 @@ fn new_file_system(
     fs_type: &CStr,
     source: &CStr,
     superblock_flags: u64,
-    options: &[FsOption],
+    (options, covered): (&[FsOption], Option<u32>),
     attributes: u64,
 ) -> Result<RawFd> {
     let context = call::open_context(fs_type).during(Operation::OpenFileSystem)?;
     let mount = configure(context, source, superblock_flags, options)
+        .and_then(|()| covered.map_or(Ok(()), |mode| set_mode(context, mode)))
         .and_then(|()| call::create_instance(context).during(Operation::CreateFileSystem))
         .and_then(|()| call::mount_instance(context, attributes).during(Operation::MakeMount));
     open::close(context);
@@ -114,11 +121,20 @@ fn set_options(context: RawFd, options: &[FsOption]) -> Result {
     })
 }
 
+/// A mode as tmpfs reads it, with its NUL.
+pub(super) fn octal(mode: u32) -> [u8; 5] {
+    let digit = |shift: u32| b'0' + (mode >> shift & 7) as u8;
+    [digit(9), digit(6), digit(3), digit(0), 0]
+}
+
+/// As an option, so that it is shown among them. COMPAT(runc)
+fn set_mode(context: RawFd, mode: u32) -> Result {
+    let text = octal(mode);
+    let value = CStr::from_bytes_until_nul(&text).unwrap_or_default();
+    call::set_option(context, c"mode", Some(value)).during(Operation::SetOption)
+}
+
 fn attach_new(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
-    // While the ids are still ours.
-    if let Some(mode) = covered_mode(child, op) {
-        open::change_mode_at(tree, c".", mode).during(Operation::SetOption)?;
-    }
     map_ids(child, tree, op.idmap.as_ref())?;
     let place = destination(child, op, Missing::Directory)?;
     if op.copy_up {
@@ -143,6 +159,27 @@ fn bind(
         other => other.during(Operation::OpenSource)?,
     };
     attach_bind(child, op, tree)
+}
+
+/// What other mounts put there may be anybody's, and so may its links: they stay below the root.
+fn bind_inner(
+    child: &mut Child,
+    op: &MountOp,
+    source: &CStr,
+    recursive: bool,
+    no_follow: bool,
+) -> Result {
+    let flags = libc::O_PATH | if no_follow { libc::O_NOFOLLOW } else { 0 };
+    let place = path::open_existing(child.root, source, flags).during(Operation::OpenSource)?;
+    let mut buffer = [0; FD_PATH_BYTES];
+    let done = match call::clone_tree(place, c"", recursive, no_follow) {
+        Err(Errno::ENOSYS) => {
+            legacy::bind(child, op, fd_path(place, &mut buffer), recursive, false)
+        }
+        tree => attach_bind(child, op, tree.during(Operation::OpenSource)?),
+    };
+    open::close(place);
+    done
 }
 
 fn attach_bind(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {

@@ -11,6 +11,7 @@ fn mounts(host: &Host, options: &str, namespace: bool) -> Vec<String> {
     let entry = oci::runtime::parse(entry.as_bytes()).expect("mount");
     let facts = MountFacts {
         bundle: Path::new("/b"),
+        root: None,
         label: "",
         label_option: "context",
         user_namespace: false,
