@@ -97,9 +97,9 @@ fn layers(kind: &str) -> Vec<Box<dyn Read + Send>> {
     match kind {
         // The largest window with as many files as fit, the largest tree, and what may be beside that one.
         "all at once" => vec![
-            Box::new(RawZstd::new(files(68_000), 25)),
-            files(135_000),
-            Box::new(RawZstd::new(files(41_000), 23)),
+            Box::new(RawZstd::new(files(60_000), 25)),
+            files(130_000),
+            Box::new(RawZstd::new(files(37_000), 23)),
         ],
         kind => vec![layer(kind)],
     }

@@ -38,11 +38,11 @@ impl Division {
 }
 
 impl Default for Division {
-    /// 48 MiB: with a program of 10 MiB and 3 MiB of buffers for each of two layers less than 64.
+    /// 46 MiB: with a program of 11 MiB, as debug builds are, and 2 MiB of buffers for each of two layers less than 64.
     fn default() -> Self {
         Self {
             layers: 2,
-            share_bytes: 18 << 20,
+            share_bytes: 17 << 20,
             extra_bytes: 12 << 20,
         }
     }
