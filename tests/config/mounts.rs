@@ -362,6 +362,7 @@ fn a_destination_by_the_hosts_path(t: &Sandbox) {
         .join("mnt/deep")
         .to_string_lossy()
         .into_owned();
+    fs::create_dir(&place).expect("create the destination");
     let bundle = bundle.mount(&place, "tmpfs", "tmpfs", &["size=64k"]);
     let seen = t.sh(bundle, "grep -c ' /mnt/deep ' /proc/self/mountinfo");
     assert_eq!(seen, "1");
