@@ -41,6 +41,7 @@ proptest! {
             uid_mappings: mappings.0, gid_mappings: mappings.1,
         };
         let facts = MountFacts {
+            root: None,
             bundle: Path::new("/bundle"), label: "", label_option: "context",
             user_namespace: facts[0], new_network_namespace: facts[1], new_ipc_namespace: facts[2],
             uid_mappings: &[], gid_mappings: &[],
