@@ -54,7 +54,7 @@ pub fn watch(watched: &Watched<'_>) -> Result<Exit> {
         let ready = wait(watched, relay.as_ref(), patience_ms)?;
         if !ready.anything() && patience_ms == SOON_MS {
             // It may run for days.
-            crate::sys::memory::release_code();
+            crate::sys::memory::release_for_a_wait();
             patience_ms = FOREVER_MS;
         }
         if ready.memory

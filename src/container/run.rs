@@ -123,7 +123,7 @@ fn leave_keeper(
     let keep = || {
         let _ = process::new_session();
         let _ = open::silence_standard_streams();
-        crate::sys::memory::release_code();
+        crate::sys::memory::release_for_a_wait();
         let _ = socket::readable(init.pidfd.as_raw_fd(), -1);
         let deleted = delete_ended(globals, options, dir, record, poststop);
         tended.remove();

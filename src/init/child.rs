@@ -302,13 +302,13 @@ impl Child<'_, '_> {
             return Ok(());
         }
         open::close(self.runtime.0);
-        // It may be days until somebody calls.
-        sys::memory::release_code();
         let asked = match self.filter_loaded {
             // It may know nothing of these calls.
             true => None,
             false => sys::signal::deferred_termination().ok(),
         };
+        // It may be days until somebody calls.
+        sys::memory::release_for_a_wait();
         loop {
             if let Some(asked) = &asked {
                 end_when_asked(self.prepared.fds.start, asked.as_raw_fd());

@@ -186,12 +186,14 @@ impl<'p> Planner<'p> {
             op.idmap = op.idmap.filter(|_| self.host.is_privileged());
             self.mount(op);
         }
-        let mut earlier: Vec<MountOp> = Vec::new();
+        let mut earlier = Vec::with_capacity(self.spec.mounts.len());
         for (index, mount) in self.spec.mounts.iter().enumerate() {
             let op = plan_mount(mount, index, &self.mount_facts())
                 .map_err(|error| Error::new(error.to_string()))?
                 .seen_inside(self.rootfs, &earlier);
-            earlier.push(op.clone());
+            if !matches!(op.what, Mounted::Remount { .. }) {
+                earlier.push(op.destination.clone());
+            }
             if matches!(mount.kind.as_str(), "cgroup" | "cgroup2")
                 && matches!(op.what, Mounted::FileSystem { .. })
             {

@@ -30,9 +30,47 @@ pub fn shared_numbers(count: usize) -> Result<&'static [AtomicU64]> {
     Ok(unsafe { std::slice::from_raw_parts(memory.cast(), count) })
 }
 
+/// Gives back what a process that only waits from here on does not need: its code and the stack that it used before.
+/// Async-signal-safe.
+pub fn release_for_a_wait() {
+    release_stack();
+    // Last, since what runs after it comes back.
+    release_code();
+}
+
+/// madvise(2), `MADV_DONTNEED`, on the main thread's stack below what is in use; another thread's stays as it is.
+#[inline(never)]
+fn release_stack() {
+    /// More than a start uses. KERNEL: below the main stack is a gap of 1 MiB, so nobody else's memory is that near.
+    const MOST_BYTES: usize = 512 << 10;
+    /// The program's name lies above everything on the main stack, further than its arguments and environment; other
+    /// stacks are further away than this.
+    const MAIN_STACK_BYTES: usize = 64 << 20;
+    const PAGE_BYTES: usize = 4096;
+    let here = 0u8;
+    let here = (&raw const here).addr();
+    // SAFETY: getauxval takes no pointers.
+    let top = unsafe { libc::getauxval(libc::AT_EXECFN) } as usize;
+    if !(here..here + MAIN_STACK_BYTES).contains(&top) {
+        return;
+    }
+    // A page of distance leaves this function's own frame and the red zone below it alone.
+    let end = (here & !(PAGE_BYTES - 1)) - PAGE_BYTES;
+    // SAFETY: what lies below the frame of a function that calls nothing but the kernel is dead; where the stack ends
+    // sooner, the kernel drops what there is and says ENOMEM.
+    let _ = unsafe {
+        syscall!(
+            SYS_madvise,
+            end - MOST_BYTES,
+            MOST_BYTES,
+            libc::MADV_DONTNEED
+        )
+    };
+}
+
 /// madvise(2), `MADV_DONTNEED`, on what is mapped read-only from our own file: a process that only waits keeps no code in
-/// memory. What it needs again comes back from the page cache. Async-signal-safe.
-pub fn release_code() {
+/// memory. What it needs again comes back from the page cache.
+fn release_code() {
     // SAFETY: getauxval takes no pointers; the kernel's AT_PHDR and AT_PHNUM describe our program headers, which stay
     // mapped for the life of the process.
     let headers = unsafe {

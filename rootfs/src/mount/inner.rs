@@ -16,9 +16,10 @@ pub(super) fn below_root(path: &Path, root: &Path) -> Option<PathBuf> {
 }
 
 impl MountOp {
-    /// A bind from below `root` whose source is, or lies in, what `earlier` entries mount: the host has nothing of it.
+    /// A bind from below `root` whose source is, or lies in, one of the places where `earlier` entries mount: the host has
+    /// nothing of it.
     #[must_use]
-    pub fn seen_inside(mut self, root: &Path, earlier: &[MountOp]) -> MountOp {
+    pub fn seen_inside(mut self, root: &Path, earlier: &[CString]) -> MountOp {
         let Mounted::Bind {
             source,
             recursive,
@@ -32,10 +33,7 @@ impl MountOp {
         let Some(inside) = below_root(source, root) else {
             return self;
         };
-        let covers = |op: &MountOp| {
-            let place = Path::new(OsStr::from_bytes(op.destination.to_bytes()));
-            !matches!(op.what, Mounted::Remount { .. }) && inside.starts_with(place)
-        };
+        let covers = |place: &CString| inside.starts_with(OsStr::from_bytes(place.to_bytes()));
         if let (true, Ok(source)) = (
             earlier.iter().any(covers),
             CString::new(inside.as_os_str().as_bytes()),
