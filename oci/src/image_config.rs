@@ -4,6 +4,7 @@
 //! SPEC(image-spec/config.md).
 
 use crate::digest::{ChainId, DiffId};
+use crate::document;
 use crate::error::{Context, Error, Kind, Result};
 use crate::manifest::Manifest;
 use crate::spec;
@@ -27,15 +28,7 @@ pub struct ImageConfig {
 impl ImageConfig {
     /// Reads a configuration.
     pub fn parse(bytes: &[u8]) -> Result<ImageConfig> {
-        if bytes.len() as u64 > MAX_CONFIG_BYTES {
-            return Err(Error::new(
-                Kind::TooLarge,
-                format!(
-                    "image config of {} bytes is larger than {MAX_CONFIG_BYTES}",
-                    bytes.len()
-                ),
-            ));
-        }
+        document::check(bytes, "image config", MAX_CONFIG_BYTES)?;
         let document = match serde_json::from_slice(bytes) {
             Ok(document) => document,
             Err(error) if bytes.len() > MAX_LENIENT_BYTES => return Err(malformed(&error)),

@@ -10,6 +10,7 @@ pub mod build;
 pub mod bundle;
 pub mod descriptor;
 pub mod digest;
+mod document;
 pub mod error;
 pub mod image_config;
 pub mod manifest;

@@ -4,6 +4,7 @@
 //! (CVE-2021-41190). SPEC(image-spec/manifest.md), SPEC(image-spec/image-index.md).
 
 use crate::descriptor::{Blob, Compression, MediaKind, media_kind};
+use crate::document;
 use crate::error::{Context, Error, Kind, Result};
 use crate::runtime;
 use crate::spec;
@@ -59,15 +60,7 @@ struct Shape {
 impl Document {
     /// Reads an index or manifest. `media_type` is what the descriptor or the registry called it, where one did.
     pub fn parse(bytes: &[u8], media_type: Option<&str>) -> Result<Document> {
-        if bytes.len() as u64 > MAX_MANIFEST_BYTES {
-            return Err(Error::new(
-                Kind::TooLarge,
-                format!(
-                    "manifest of {} bytes is larger than {MAX_MANIFEST_BYTES}",
-                    bytes.len()
-                ),
-            ));
-        }
+        document::check(bytes, "manifest", MAX_MANIFEST_BYTES)?;
         let shape: Shape = json(bytes, "manifest")?;
         match judge(&shape, media_type)? {
             MediaKind::Index => Ok(Document::Index(Box::new(json(bytes, "index")?))),

@@ -47,6 +47,7 @@ pub(super) fn tie(
             moved: BTreeMap::new(),
             made: Vec::new(),
             copies: HashMap::new(),
+            held_bytes: 0,
         })
     };
     let label = id.to_string();
@@ -93,6 +94,8 @@ struct Seam<'l> {
     made: Vec<(Vec<u8>, Timestamps)>,
     /// Inodes of images that the seam has copies of, and the first name of each.
     copies: HashMap<Inode, Vec<u8>>,
+    /// What these lists hold.
+    held_bytes: usize,
 }
 
 /// Device and number.
@@ -100,7 +103,22 @@ type Inode = (u64, u64);
 
 type Done<T> = std::result::Result<T, Errno>;
 
+/// A seam that would need more memory than this fails with ENOMEM: what is tied is rare in real layers.
+const MOST_HELD_BYTES: usize = 24 << 20;
+
+/// What a path in a list costs beside its bytes.
+const PATH_BYTES: usize = 96;
+
 impl Seam<'_> {
+    /// Notes a path that one of the lists gets.
+    fn hold(&mut self, path: &[u8]) -> Done<Vec<u8>> {
+        self.held_bytes += path.len() + PATH_BYTES;
+        match self.held_bytes > MOST_HELD_BYTES {
+            true => Err(Errno::NOMEM),
+            false => Ok(path.to_vec()),
+        }
+    }
+
     /// An implicit directory: what is it below?
     fn settle(&mut self, path: &[u8]) -> Done<()> {
         if self.is_moved(path) || self.is_hidden(path)? {
@@ -112,7 +130,8 @@ impl Seam<'_> {
             Some(Node::Other { dir, name, stat }) if is_link(&stat) => {
                 let target = self.below.resolve(path)?.ok_or(Errno::NOTDIR)?;
                 self.place(&dir, &name, path)?;
-                self.moved.insert(path.to_vec(), target.clone());
+                let moved = self.hold(path)?;
+                self.moved.insert(moved, target.clone());
                 self.graft(path, &target)
             }
             Some(Node::Other { .. }) => Err(Errno::NOTDIR),
@@ -127,7 +146,8 @@ impl Seam<'_> {
             (Some(Node::Directory(mut parts)), true) => parts.drain(..).next(),
             (Some(Node::Other { stat, .. }), true) if is_link(&stat) => {
                 let target = self.below.resolve(to)?.ok_or(Errno::NOTDIR)?;
-                self.moved.insert(from.to_vec(), target.clone());
+                let moved = self.hold(from)?;
+                self.moved.insert(moved, target.clone());
                 return self.graft(from, &target);
             }
             (Some(Node::Other { .. }), true) => return Err(Errno::NOTDIR),
@@ -185,7 +205,8 @@ impl Seam<'_> {
             return linkat(&dir, first, &parent, base, AtFlags::empty());
         }
         copy_inode((from.as_fd(), name), &stat, (parent.as_fd(), base))?;
-        self.copies.insert(inode, path.to_vec());
+        let first = self.hold(path)?;
+        self.copies.insert(inode, first);
         Ok(())
     }
 
@@ -197,7 +218,7 @@ impl Seam<'_> {
         let numbers: HashSet<u64> = self.copies.keys().map(|(_, number)| *number).collect();
         for layer in layers.iter().filter(|layer| layer.mount().is_some()) {
             let mut names = Vec::new();
-            names_of(&layer.open()?, b"", &numbers, &mut names)?;
+            self.names_of(&layer.open()?, b"", &numbers, &mut names)?;
             for path in names {
                 let Some(Node::Other { dir, name, stat }) = self.all.find(&path)? else {
                     continue;
@@ -205,6 +226,31 @@ impl Seam<'_> {
                 if self.copies.contains_key(&(stat.st_dev, stat.st_ino)) {
                     self.place(&dir, &name, &path)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// The names in an image that these inodes have.
+    fn names_of(
+        &mut self,
+        dir: &OwnedFd,
+        path: &[u8],
+        numbers: &HashSet<u64>,
+        names: &mut Vec<Vec<u8>>,
+    ) -> Done<()> {
+        for entry in Dir::read_from(dir)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let below = join(path, name);
+            if entry.file_type() == FileType::Directory {
+                let inside = openat(dir, name, DIRECTORY, Mode::empty())?;
+                self.names_of(&inside, &below, numbers, names)?;
+            } else if numbers.contains(&entry.ino()) {
+                names.push(self.hold(&below)?);
             }
         }
         Ok(())
@@ -244,8 +290,9 @@ impl Seam<'_> {
                 tv_sec: stat.st_mtime as i64,
                 tv_nsec: stat.st_mtime_nsec as i64,
             };
+            let path = self.hold(path)?;
             self.made.push((
-                path.to_vec(),
+                path,
                 Timestamps {
                     last_access: mtime,
                     last_modification: mtime,
@@ -314,30 +361,6 @@ fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The names in an image that these inodes have.
-fn names_of(
-    dir: &OwnedFd,
-    path: &[u8],
-    numbers: &HashSet<u64>,
-    names: &mut Vec<Vec<u8>>,
-) -> Done<()> {
-    for entry in Dir::read_from(dir)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if matches!(name, b"." | b"..") {
-            continue;
-        }
-        let below = join(path, name);
-        if entry.file_type() == FileType::Directory {
-            let inside = openat(dir, name, DIRECTORY, Mode::empty())?;
-            names_of(&inside, &below, numbers, names)?;
-        } else if numbers.contains(&entry.ino()) {
-            names.push(below);
-        }
-    }
-    Ok(())
-}
-
 fn open_root(path: &Path) -> Done<OwnedFd> {
     openat(rustix::fs::CWD, path, DIRECTORY, Mode::empty())
 }
@@ -363,5 +386,29 @@ fn copy_opaque(from: impl AsFd, to: impl AsFd) -> Done<()> {
     match had {
         Some(name) => set(name),
         None => set(names[0]).or_else(|_| set(names[1])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_has_an_end() -> Done<()> {
+        let nowhere = || openat(rustix::fs::CWD, "/", DIRECTORY, Mode::empty());
+        let mut seam = Seam {
+            below: Merged::open(&[])?,
+            all: Merged::open(&[])?,
+            layer: nowhere()?,
+            root: nowhere()?,
+            implicit: HashSet::new(),
+            moved: BTreeMap::new(),
+            made: Vec::new(),
+            copies: HashMap::new(),
+            held_bytes: MOST_HELD_BYTES - PATH_BYTES - 1,
+        };
+        assert_eq!(seam.hold(b"a")?, b"a");
+        assert_eq!(seam.hold(b"b").err(), Some(Errno::NOMEM));
+        Ok(())
     }
 }
