@@ -191,39 +191,42 @@ fn peak_kib(status: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// Unpacks the layers of `kind` at once and prints the peak of this process.
+fn measure(kind: &str) {
+    let ground = Ground::new();
+    let (blobs, memory) = (layers(kind), memory(kind));
+    // What the test itself used to make the layer doesn't count.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let unpack = |blob| {
+        let root = std::fs::File::open(ground.fs()).unwrap();
+        let mut options = rootfs::layer::Options::privileged(kind);
+        options.memory = memory.clone();
+        let outcome = match std::env::var_os(IMAGE) {
+            None => rootfs::layer::apply(blob, root.into(), &options),
+            Some(_) => {
+                let (image, spool) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+                rootfs::erofs::write(blob, image, spool, &options)
+            }
+        };
+        outcome
+            .map(|applied| applied.entries)
+            .map_err(|error| error.to_string())
+    };
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let unpacks: Vec<_> = blobs
+            .into_iter()
+            .map(|blob| scope.spawn(|| unpack(blob)))
+            .collect();
+        unpacks.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let peak = peak_kib(&std::fs::read_to_string("/proc/self/status").unwrap());
+    println!("PEAK {peak} {outcomes:?}");
+}
+
 #[test]
 fn memory_stays_below_64_mib_whatever_the_layer() {
     if let Ok(kind) = std::env::var(CHILD) {
-        let ground = Ground::new();
-        let (blobs, memory) = (layers(&kind), memory(&kind));
-        // What the test itself used to make the layer doesn't count.
-        std::fs::write("/proc/self/clear_refs", "5").unwrap();
-        let unpack = |blob| {
-            let root = std::fs::File::open(ground.fs()).unwrap();
-            let mut options = rootfs::layer::Options::privileged(&kind);
-            options.memory = memory.clone();
-            let outcome = match std::env::var_os(IMAGE) {
-                None => rootfs::layer::apply(blob, root.into(), &options),
-                Some(_) => {
-                    let (image, spool) =
-                        (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-                    rootfs::erofs::write(blob, image, spool, &options)
-                }
-            };
-            outcome
-                .map(|applied| applied.entries)
-                .map_err(|error| error.to_string())
-        };
-        let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let unpacks: Vec<_> = blobs
-                .into_iter()
-                .map(|blob| scope.spawn(|| unpack(blob)))
-                .collect();
-            unpacks.into_iter().map(|one| one.join().unwrap()).collect()
-        });
-        let peak = peak_kib(&std::fs::read_to_string("/proc/self/status").unwrap());
-        println!("PEAK {peak} {outcomes:?}");
-        return;
+        return measure(&kind);
     }
     let kinds = [
         "empty",
