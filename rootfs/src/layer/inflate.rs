@@ -178,8 +178,8 @@ impl Format {
             [0x1f, 0x8b, ..] => Ok(Self::Gzip),
             // A frame, or a skippable frame such as zstd:chunked writes.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Self::Zstd),
-            [0xfd, b'7', b'z', b'X', b'Z', 0] => Err(Fault::Unsupported("xz compression")),
-            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => {
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Err(Fault::Unsupported("xz compression")),
+            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', ..] => {
                 Err(Fault::Unsupported("bzip2 compression"))
             }
             _ => Ok(Self::Plain),
