@@ -305,7 +305,7 @@ impl Child<'_, '_> {
         let asked = match self.filter_loaded {
             // It may know nothing of these calls.
             true => None,
-            false => sys::signal::deferred_termination().ok(),
+            false => sys::signal::hear_termination().ok(),
         };
         // It may be days until somebody calls.
         sys::memory::release_for_a_wait();

@@ -97,9 +97,11 @@ pub fn defer_termination() -> Result<OwnedFd> {
     readable_when_pending(mask)
 }
 
-/// What [`defer_termination`] has blocked, in a child that inherited it: an fd that delivers it. Async-signal-safe.
-pub fn deferred_termination() -> Result<OwnedFd> {
-    readable_when_pending(mask_of(ASKING_TO_END.iter()))
+/// Blocks all of them, what the caller ignores too, and returns an fd that delivers them. Async-signal-safe.
+pub fn hear_termination() -> Result<OwnedFd> {
+    let mask = mask_of(ASKING_TO_END.iter());
+    set_mask(libc::SIG_BLOCK, mask)?;
+    readable_when_pending(mask)
 }
 
 /// Takes a signal from such an fd. Async-signal-safe.

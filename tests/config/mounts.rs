@@ -28,6 +28,7 @@ cases![
     many,
     bind_to_the_root_of_a_mount,
     bind_what_the_container_mounts,
+    bind_what_a_mapped_container_mounts,
     a_destination_by_the_hosts_path,
     none_at_all,
     a_destination_under_a_read_only_root,
@@ -336,23 +337,32 @@ fn nested_binds(t: &Sandbox, bundle: Bundle) -> Bundle {
         .mount("/mnt/a/in", "bind", &inner.to_string_lossy(), &["rbind"])
 }
 
-// The host's path of the root leads to what earlier entries mounted there, also where the host's side opens sources.
+/// The bundle with [`nested_binds`] and two binds from them, by the host's path of the root.
+fn binds_of_binds(t: &Sandbox, bundle: Bundle) -> Bundle {
+    let source = bundle.rootfs().join("mnt/a").to_string_lossy().into_owned();
+    let inner = format!("{source}/in");
+    nested_binds(t, bundle)
+        .mount("/tmp/all", "bind", &source, &["rbind"])
+        .mount("/tmp/part", "bind", &inner, &["bind", "ro"])
+}
+
+const READ_BINDS_OF_BINDS: &str =
+    "cat /tmp/all/word /tmp/all/in/word /tmp/part/word; ! touch /tmp/part/x";
+
+// The host's path of the root leads to what earlier entries mounted there.
 fn bind_what_the_container_mounts(t: &Sandbox) {
-    let bind = |bundle: Bundle| {
-        let source = bundle.rootfs().join("mnt/a").to_string_lossy().into_owned();
-        let inner = format!("{source}/in");
-        nested_binds(t, bundle)
-            .mount("/tmp/all", "bind", &source, &["rbind"])
-            .mount("/tmp/part", "bind", &inner, &["bind", "ro"])
-    };
-    let script = "cat /tmp/all/word /tmp/all/in/word /tmp/part/word; ! touch /tmp/part/x";
-    let seen = t.sh(bind(t.bundle().writable()), script);
+    let seen = t.sh(
+        binds_of_binds(t, t.bundle().writable()),
+        READ_BINDS_OF_BINDS,
+    );
     assert_eq!(seen, "outer\ninner\ninner");
-    if !runtime::is_ours() {
-        return;
-    }
+}
+
+// There the host's side opens sources.
+fn bind_what_a_mapped_container_mounts(t: &Sandbox) {
     let bundle = t.bundle().writable().user_namespace(100_000, 65_536);
-    assert_eq!(t.sh(bind(bundle), script), "outer\ninner\ninner");
+    let seen = t.sh(binds_of_binds(t, bundle), READ_BINDS_OF_BINDS);
+    assert_eq!(seen, "outer\ninner\ninner");
 }
 
 fn a_destination_by_the_hosts_path(t: &Sandbox) {

@@ -111,13 +111,22 @@ fn in_parallel(t: &Sandbox) {
         bundle.write();
     }
     std::thread::scope(|scope| {
-        for (code, bundle) in bundles.iter().enumerate() {
-            let next = &next;
-            scope.spawn(move || {
-                while next.fetch_add(1, Ordering::Relaxed) < total {
-                    run_one(t, bundle, code);
-                }
-            });
+        let next = &next;
+        let run_some = move |(code, bundle): (usize, &support::Bundle)| {
+            while next.fetch_add(1, Ordering::Relaxed) < total {
+                run_one(t, bundle, code);
+            }
+        };
+        let spawn = |one| scope.spawn(move || run_some(one));
+        let workers: Vec<_> = bundles.iter().enumerate().map(spawn).collect();
+        for worker in workers {
+            // Its own words, not that a thread panicked.
+            if let Err(words) = worker.join() {
+                panic!(
+                    "{}",
+                    words.downcast_ref::<String>().map_or("?", |words| words)
+                );
+            }
         }
     });
     assert_eq!(t.state_entries(), Vec::<String>::new());
