@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::{Bundle, Sandbox, cases, host, json, runtime};
+use crate::support::{Bundle, Sandbox, cases, host, json};
 
 cases![
     a_tmpfs_keeps_the_mode_of_what_it_covers,
