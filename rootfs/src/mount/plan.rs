@@ -95,11 +95,11 @@ pub fn plan_mount(
     })
 }
 
-/// One entry of `mounts` and its place, for error messages.
 /// What users say of a volume to an engine: relabel it, give it to the container's user. Buildah does that, and leaves
 /// the words among the options. COMPAT(runc)
 const VOLUME_WORDS: [&str; 3] = ["z", "Z", "U"];
 
+/// One entry of `mounts` and its place, for error messages.
 struct Entry<'a> {
     mount: &'a Mount,
     index: usize,
