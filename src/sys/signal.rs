@@ -92,14 +92,15 @@ pub fn signal_fd() -> Result<OwnedFd> {
 pub fn defer_termination() -> Result<OwnedFd> {
     // KERNEL: one that is ignored would become pending once it is blocked.
     let heard = ASKING_TO_END.iter().filter(|signal| !is_ignored(**signal));
-    let mask = mask_of(heard);
-    set_mask(libc::SIG_BLOCK, mask)?;
-    readable_when_pending(mask)
+    block_and_hear(mask_of(heard))
 }
 
 /// Blocks all of them, what the caller ignores too, and returns an fd that delivers them. Async-signal-safe.
 pub fn hear_termination() -> Result<OwnedFd> {
-    let mask = mask_of(ASKING_TO_END.iter());
+    block_and_hear(mask_of(ASKING_TO_END.iter()))
+}
+
+fn block_and_hear(mask: u64) -> Result<OwnedFd> {
     set_mask(libc::SIG_BLOCK, mask)?;
     readable_when_pending(mask)
 }
