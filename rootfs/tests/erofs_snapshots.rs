@@ -249,7 +249,12 @@ fn an_image_is_one_file_and_leaves_nothing_beside() {
     assert_eq!(names, ["layer.erofs", "layer.json"]);
     let work = fs::read_dir(ground.path().join("store/work")).unwrap();
     assert_eq!(work.count(), 0);
-    let passwd = store.read(&chain, "/etc/passwd", 1000).unwrap().unwrap();
+    let passwd = chain
+        .tree()
+        .unwrap()
+        .read("/etc/passwd", 1000)
+        .unwrap()
+        .unwrap();
     assert_eq!(passwd, b"root:x:0:0::/:\n");
     drop(chain);
     let none: [&[DiffId]; 0] = [];

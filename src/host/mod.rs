@@ -7,6 +7,7 @@ mod cgroups;
 use crate::error::{Context, Result};
 use crate::sys::{credentials, open};
 use std::path::Path;
+use std::sync::OnceLock;
 
 pub use cgroups::{CgroupLayout, Hierarchy, probe_cgroups, unescape};
 
@@ -88,10 +89,13 @@ fn is_yes(file: &str) -> bool {
     std::fs::read(file).is_ok_and(|text| text.first() == Some(&b'Y'))
 }
 
-/// The initial user namespace maps all ids to themselves.
+/// Whether this process began in the initial user namespace, which maps all ids to themselves.
 fn in_initial_user_namespace() -> bool {
-    let map = open::read_text("/proc/self/uid_map").unwrap_or_default();
-    map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let map = open::read_text("/proc/self/uid_map").unwrap_or_default();
+        map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+    })
 }
 
 /// The bounding set, and the highest capability that the kernel knows: it refuses to answer beyond that.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 
 use crate::support::runtime::Invocation;
 use crate::support::{Container, ImageMaker, Sandbox, Value, cases, json, runtime};
@@ -38,6 +39,16 @@ pub fn run(t: &Sandbox, arguments: &[&str]) -> Invocation {
 pub fn command(t: &Sandbox, arguments: &[&str]) -> Invocation {
     t.runtime(arguments)
         .env("CRUN_LITE_STORE", t.path.join("store"))
+}
+
+/// The directory of a container's changes: docs/images.md.
+pub fn upper_of(container: &Container) -> PathBuf {
+    let state = container.state();
+    let bundle = Path::new(state["bundle"].as_str().expect("a path"));
+    let overlay = bundle.ancestors().nth(2).expect("the store");
+    overlay
+        .join("uppers")
+        .join(bundle.file_name().expect("a name"))
 }
 
 /// What a shell in a container of the image prints.

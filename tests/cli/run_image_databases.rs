@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run_image::{command, run};
+use crate::run_image::{command, run, upper_of};
 use crate::support::{Container, ImageMaker, Sandbox, cases, skip};
 
 cases![twenty_databases_of_one_image];
@@ -63,7 +63,7 @@ fn twenty_databases_of_one_image(t: &Sandbox) {
     let grown = disk_bytes(&store) - before;
     let uppers: Vec<u64> = copies
         .iter()
-        .map(|(_, copy)| disk_bytes(&bundle(copy).join("upper")))
+        .map(|(_, copy)| disk_bytes(&upper_of(copy)))
         .collect();
     let own: u64 = uppers.iter().sum();
     let layer = before / 2;
@@ -124,10 +124,6 @@ fn query(copy: &Container, statement: &str) -> String {
     copy.sh(&format!(
         "for n in $(seq 400); do pg_isready -q -h /tmp && break; sleep 0.1; done; psql -AtX -h /tmp -c '{statement}'"
     ))
-}
-
-fn bundle(copy: &Container) -> PathBuf {
-    PathBuf::from(copy.state()["bundle"].as_str().expect("a path"))
 }
 
 /// What `du` counts: blocks, of each file once.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use crate::run_image::{command, run};
+use crate::run_image::{command, run, upper_of};
 use crate::support::runtime::Invocation;
 use crate::support::sandbox::wait_for;
 use crate::support::{Container, ImageMaker, Sandbox, cases, runtime};
@@ -61,7 +61,7 @@ fn layers_are_mapped_and_not_copied(t: &Sandbox) {
     )
     .output()
     .ok();
-    let upper = PathBuf::from(c.state()["bundle"].as_str().expect("a path")).join("upper");
+    let upper = upper_of(&c);
     crate::support::sandbox::wait_for("its words", || {
         fs::read_to_string(upper.join("said")).is_ok_and(|said| said.contains("65536"))
     });
@@ -259,8 +259,8 @@ impl<'t> Stranger<'t> {
     /// The next commands remove what a killed one left; what it started may take a moment to end.
     #[track_caller]
     fn is_swept(&self, words: &[&str]) {
-        let places =
-            ["snapshots", "tended", "work"].map(|name| format!("data/crun-lite/overlay/{name}"));
+        let places = ["snapshots", "uppers", "tended", "work"]
+            .map(|name| format!("data/crun-lite/overlay/{name}"));
         wait_for("the killed one to be swept", || {
             self.runs(words).output().ok();
             let store: usize = places.iter().map(|place| self.left(place)).sum();
@@ -408,11 +408,11 @@ fn what_many_ids_left_half_made_is_swept(t: &Sandbox) {
         .write();
     let words = ["run", "-q", "--image", &image, "--", "true"];
     stranger.runs(&words).output().ok();
-    let snapshots = stranger.home.join("data/crun-lite/overlay/snapshots");
+    let uppers = stranger.home.join("data/crun-lite/overlay/uppers");
     let owners = || -> Vec<u32> {
-        let containers = fs::read_dir(&snapshots).expect("read").flatten();
-        let uppers = containers.map(|entry| fs::metadata(entry.path().join("upper")));
-        uppers.flatten().map(|upper| upper.uid()).collect()
+        let uppers = fs::read_dir(&uppers).expect("read").flatten();
+        let uppers = uppers.map(|entry| entry.metadata().expect("stat"));
+        uppers.map(|upper| upper.uid()).collect()
     };
     for point in ["snapshot", "created"] {
         let killed = stranger
@@ -432,10 +432,8 @@ fn what_many_ids_left_half_made_is_swept(t: &Sandbox) {
         ])
         .spawn();
     wait_for("the program to have written", || {
-        let ready = fs::read_dir(&snapshots).expect("read").flatten();
-        ready
-            .into_iter()
-            .any(|entry| entry.path().join("upper/ready").exists())
+        let mut uppers = fs::read_dir(&uppers).expect("read").flatten();
+        uppers.any(|upper| upper.path().join("ready").exists())
     });
     running.signal(nix::sys::signal::Signal::SIGKILL);
     drop(running.wait());
@@ -464,7 +462,7 @@ fn what_many_ids_wrote_is_committed_and_removed(t: &Sandbox) {
         .text();
     assert_eq!(seen, "12:34:700\n12:34:600\ntext");
     stranger.runs(&["image", "prune", "--all"]).output().ok();
-    for directory in ["layers/sha256", "snapshots", "work"] {
+    for directory in ["layers/sha256", "snapshots", "uppers", "work"] {
         let path = format!("data/crun-lite/overlay/{directory}");
         assert_eq!(stranger.left(&path), 0, "{directory}");
     }

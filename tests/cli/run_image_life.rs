@@ -37,6 +37,7 @@ fn leftovers(t: &Sandbox) -> Vec<String> {
         "leases",
         "overlay/snapshots",
         "overlay/tended",
+        "overlay/uppers",
         "overlay/work",
     ]
     .into_iter()

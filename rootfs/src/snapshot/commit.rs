@@ -69,8 +69,7 @@ impl Snapshots {
                 "snapshot {id} is read-only: nothing can have changed"
             )));
         }
-        let upper = self.snapshot_dir(id)?.join("upper");
-        pack_without(&upper, compression, places, out)
+        pack_without(&self.upper(id)?, compression, places, out)
     }
 }
 

@@ -32,6 +32,14 @@ pub(super) enum Node {
     },
 }
 
+/// A directory that was walked to.
+struct Directory {
+    /// Without links.
+    real_name: Vec<u8>,
+    /// Its parts in those layers that show, the topmost first.
+    parts: Vec<OwnedFd>,
+}
+
 impl Merged {
     pub(super) fn open(layers: &[Lower]) -> Result<Self, Errno> {
         let layers = layers.iter().map(Lower::open).collect::<Result<_, _>>()?;
@@ -43,14 +51,18 @@ impl Merged {
         let Some(split) = path.iter().rposition(|&b| b == b'/') else {
             return step(&self.tops()?, path);
         };
-        match self.resolve(&path[..split])? {
-            Some(parent) => step(&self.enter(&parent)?, &path[split + 1..]),
+        match self.walk(&path[..split])? {
+            Some(parent) => step(&parent.parts, &path[split + 1..]),
             None => Ok(None),
         }
     }
 
     /// The real name of the directory `path`, all links followed; nothing when it is no directory.
     pub(super) fn resolve(&self, path: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
+        Ok(self.walk(path)?.map(|directory| directory.real_name))
+    }
+
+    fn walk(&self, path: &[u8]) -> Result<Option<Directory>, Errno> {
         let mut ahead: VecDeque<Vec<u8>> = path.split(|&b| b == b'/').map(<[u8]>::to_vec).collect();
         let mut real: Vec<Vec<u8>> = Vec::new();
         let mut here = self.tops()?;
@@ -88,7 +100,10 @@ impl Merged {
                 _ => return Ok(None),
             }
         }
-        Ok(Some(real.join(&b'/')))
+        Ok(Some(Directory {
+            real_name: real.join(&b'/'),
+            parts: here,
+        }))
     }
 
     /// The parts of the directory with the real name `path`.

@@ -3,7 +3,9 @@
 //! ```text
 //! layers/sha256/DIFFID/{fs,layer.json,loose}   one unpacked layer, whatever is below it; `layer.erofs` may be in place of `fs`
 //! seams/sha256/CHAINID/fs                      what a layer leaves to those below it: seam.rs
-//! snapshots/ID/{upper,work,root,snapshot.json} a container's own directories
+//! snapshots/ID/{snapshot.json,work,root}       what a snapshot is; overlayfs' `work` of a writable one, `/` of a view
+//! uppers/ID                                    what a container has changed
+//! nothing/                                     the layer of those who have none
 //! work/                                        being made or removed; what no process holds is removed by the next
 //! lock                                         shared to use layers, exclusive to remove them
 //! ```
@@ -30,6 +32,7 @@ pub use gc::Removed;
 pub use lock::Gate as Hold;
 pub use lower::{Form, Lower, MountImage};
 pub use mounts::{OverlayMount, Parameter};
+pub use read::Tree;
 pub use store::Snapshots;
 pub use unpack::{LayerBlob, UnpackOptions};
 

@@ -13,38 +13,45 @@ use rustix::io::Errno;
 
 use super::Chain;
 use super::error::{Result, SnapshotError, system};
-use super::lower::Lower;
 use super::merged::{Merged, Node, is_link};
-use super::store::Snapshots;
 
 const LINKS_FOLLOWED: usize = 40;
 
-impl Snapshots {
-    /// The bytes of a plain file as a container of the chain would see it; nothing when there is no such file.
-    pub fn read(&self, chain: &Chain, path: &str, max_bytes: u64) -> Result<Option<Vec<u8>>> {
-        read_merged(&chain.lowers, path, max_bytes)
+/// The files of a chain of layers.
+pub struct Tree {
+    merged: Merged,
+}
+
+impl Chain {
+    /// Opens the layers for reading.
+    pub fn tree(&self) -> Result<Tree> {
+        match Merged::open(&self.lowers) {
+            Ok(merged) => Ok(Tree { merged }),
+            Err(error) => Err(system("open the layers of", Path::new("/"))(error)),
+        }
     }
 }
 
-fn read_merged(lowers: &[Lower], path: &str, max_bytes: u64) -> Result<Option<Vec<u8>>> {
-    let shown = Path::new(path);
-    let open = || -> std::result::Result<Option<OwnedFd>, Errno> {
-        let merged = Merged::open(lowers)?;
-        open_plain(&merged, path.trim_start_matches('/').as_bytes().to_vec())
-    };
-    let Some(file) = open().map_err(system("open the image's", shown))? else {
-        return Ok(None);
-    };
-    let mut bytes = Vec::new();
-    File::from(file)
-        .take(max_bytes + 1)
-        .read_to_end(&mut bytes)
-        .map_err(system("read the image's", shown))?;
-    match bytes.len() as u64 > max_bytes {
-        false => Ok(Some(bytes)),
-        true => Err(SnapshotError::Refused(format!(
-            "read the image's {path}: more than {max_bytes} bytes"
-        ))),
+impl Tree {
+    /// The bytes of a plain file as a container of the chain would see it; nothing when there is no such file.
+    pub fn read(&self, path: &str, max_bytes: u64) -> Result<Option<Vec<u8>>> {
+        let shown = Path::new(path);
+        let relative = path.trim_start_matches('/').as_bytes().to_vec();
+        let opened = open_plain(&self.merged, relative);
+        let Some(file) = opened.map_err(system("open the image's", shown))? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        File::from(file)
+            .take(max_bytes + 1)
+            .read_to_end(&mut bytes)
+            .map_err(system("read the image's", shown))?;
+        match bytes.len() as u64 > max_bytes {
+            false => Ok(Some(bytes)),
+            true => Err(SnapshotError::Refused(format!(
+                "read the image's {path}: more than {max_bytes} bytes"
+            ))),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::layer::{Loose, OverlayXattrs, copy_metadata, remove_tree};
 const RECORD: &str = "snapshot.json";
 const LOCK_SUFFIX: &str = ".lock";
 /// How overlayfs marks the directory of a `volatile` mount, so that it is not mounted again: a file in two directories.
-const VOLATILE_MARK: &str = "work/work/incompat/volatile/dirty";
+const VOLATILE_MARK: &str = "work/incompat/volatile/dirty";
 /// A layer that is an image.
 pub(super) const IMAGE: &str = "layer.erofs";
 
@@ -68,7 +68,7 @@ impl Snapshots {
     pub fn open(root: impl Into<PathBuf>, overlay_xattrs: OverlayXattrs) -> Result<Self> {
         let store = Self::reopen(root, overlay_xattrs);
         // One question to a store in use: the last of them is here when all are.
-        let missing: &[&str] = match store.root.join("work").is_dir() {
+        let missing: &[&str] = match store.root.join("uppers").is_dir() {
             true => &[],
             false => &[
                 "layers/sha256",
@@ -76,6 +76,7 @@ impl Snapshots {
                 "seams/sha256",
                 "snapshots",
                 "work",
+                "uppers",
             ],
         };
         for dir in missing {
@@ -196,17 +197,22 @@ impl Snapshots {
         self.gate()
     }
 
-    /// Where a snapshot's directories are. Whoever prepared it may keep files of its own there, gone with it.
+    /// A snapshot's own directory. Whoever prepared it may keep files of its own there, gone with it.
     pub fn directory(&self, id: &str) -> Result<PathBuf> {
         self.snapshot_dir(id)
+    }
+
+    /// Where a writable snapshot's changes are.
+    pub fn upper(&self, id: &str) -> Result<PathBuf> {
+        self.snapshot_dir(id)?;
+        Ok(self.root.join("uppers").join(id))
     }
 
     /// A writable snapshot on top of a chain, named `id`: the container's own copy of the image, of nothing but an
     /// empty directory. `volatile` is for those whose changes need not survive a power cut.
     pub fn prepare(&self, id: &str, chain: &Chain, volatile: bool) -> Result<OverlayMount> {
-        let overlay = self.plan(id, chain, volatile)?;
-        self.create(id, chain, SnapshotRecord::of(chain, &overlay))?;
-        Ok(overlay)
+        self.create_writable(id, chain, volatile, None)?;
+        self.plan(id, chain, volatile)
     }
 
     /// What [`Snapshots::prepare`] would return; nothing is made.
@@ -216,22 +222,7 @@ impl Snapshots {
 
     /// As [`Snapshots::prepare`], for whoever has the directory `owner`: without it the snapshot is garbage.
     pub fn prepare_for(&self, id: &str, chain: &Chain, volatile: bool, owner: &Path) -> Result<()> {
-        let overlay = self.plan(id, chain, volatile)?;
-        let record = SnapshotRecord {
-            owner: Some(owner.to_owned()),
-            ..SnapshotRecord::of(chain, &overlay)
-        };
-        let _gate = self.gate()?;
-        need_layers(chain)?;
-        let path = self.snapshot_dir(id)?;
-        // In its place at once: whoever finds half of it finds the owner, and its removal is the owner's.
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(SnapshotError::Exists(id.to_owned()))
-            }
-            made => made.map_err(system("create", &path)),
-        }?;
-        fill(&path, chain, &record)
+        self.create_writable(id, chain, volatile, Some(owner))
     }
 
     /// The directory without which a snapshot is garbage.
@@ -241,9 +232,8 @@ impl Snapshots {
 
     /// A read-only snapshot of a chain, named `id`.
     pub fn view(&self, id: &str, chain: &Chain) -> Result<OverlayMount> {
-        let overlay = self.describe(id, chain, true, false)?;
-        self.create(id, chain, SnapshotRecord::of(chain, &overlay))?;
-        Ok(overlay)
+        self.create_view(id, chain)?;
+        self.describe(id, chain, true, false)
     }
 
     /// What to mount for a snapshot made earlier.
@@ -272,8 +262,8 @@ impl Snapshots {
     /// Removes a snapshot and what was written in it. It must not be mounted.
     pub fn remove(&self, id: &str) -> Result<()> {
         let path = self.snapshot_dir(id)?;
-        if self.snapshot_record(id)?.owner.is_some() {
-            return self.remove_owned(id);
+        if !self.snapshot_record(id)?.read_only {
+            return self.remove_writable(id);
         }
         let work = self.work_name("removed");
         let _claim = Claim::wait(&lock_path(&work))?;
@@ -286,15 +276,33 @@ impl Snapshots {
         }
     }
 
-    /// [`Snapshots::remove`] of one that was prepared for an owner, which is who asks.
-    pub fn remove_owned(&self, id: &str) -> Result<()> {
-        let path = self.snapshot_dir(id)?;
-        match path.symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(SnapshotError::Missing(id.to_owned()))
-            }
-            _ => remove_in_place(&path),
+    /// [`Snapshots::remove`] of one that is known to be writable. The record goes last: a snapshot that is half gone
+    /// still says whose it is.
+    pub fn remove_writable(&self, id: &str) -> Result<()> {
+        let (path, upper) = (self.snapshot_dir(id)?, self.upper(id)?);
+        // Both are empty more often than not: then nobody has to look into them.
+        if fs::remove_dir(&upper).is_err() {
+            remove_dir(&upper)?;
         }
+        let _ = fs::remove_dir(path.join("work"));
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(SnapshotError::Missing(id.to_owned()));
+            }
+            entries => entries.map_err(system("read", &path))?,
+        };
+        for entry in entries {
+            let name = entry.map_err(system("read", &path))?.file_name();
+            if name != RECORD {
+                remove_dir(&path.join(name))?;
+            }
+        }
+        match fs::remove_file(path.join(RECORD)) {
+            // Whoever made it was killed before it was written.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(system("remove", &path.join(RECORD))),
+        }?;
+        fs::remove_dir(&path).map_err(system("remove", &path))
     }
 
     /// The snapshots there are.
@@ -309,14 +317,46 @@ impl Snapshots {
         Ok(names)
     }
 
-    fn create(&self, id: &str, chain: &Chain, record: SnapshotRecord) -> Result<()> {
+    /// In its place at once, the record first and the upper directory last: whoever finds half of it finds whose it is.
+    fn create_writable(
+        &self,
+        id: &str,
+        chain: &Chain,
+        volatile: bool,
+        owner: Option<&Path>,
+    ) -> Result<()> {
+        let record = SnapshotRecord {
+            owner: owner.map(Path::to_owned),
+            read_only: false,
+            volatile,
+            ..SnapshotRecord::view(chain)
+        };
+        let _gate = self.gate()?;
+        need_layers(chain)?;
+        let (path, upper) = (self.snapshot_dir(id)?, self.upper(id)?);
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(SnapshotError::Exists(id.to_owned()))
+            }
+            made => made.map_err(system("create", &path)),
+        }?;
+        write_json(&path.join(RECORD), &record)?;
+        if chain.lowers.is_empty() {
+            make_private(&self.nothing())?;
+        }
+        make_like_root(chain, &upper)
+    }
+
+    /// Complete before it has its name.
+    fn create_view(&self, id: &str, chain: &Chain) -> Result<()> {
         let _gate = self.gate()?;
         need_layers(chain)?;
         let path = self.snapshot_dir(id)?;
         let work = self.work_name("snapshot");
         let _claim = Claim::wait(&lock_path(&work))?;
         make_private(&work)?;
-        fill(&work, chain, &record)?;
+        write_json(&work.join(RECORD), &SnapshotRecord::view(chain))?;
+        make_like_root(chain, &work.join("root"))?;
         let Err(error) = fs::rename(&work, &path) else {
             return Ok(());
         };
@@ -338,19 +378,26 @@ impl Snapshots {
     ) -> Result<OverlayMount> {
         let path = self.snapshot_dir(id)?;
         let mut lowers = chain.lowers.clone();
-        let writable = |name: &str| (!read_only).then(|| path.join(name));
-        if read_only || lowers.is_empty() {
-            // Without an upper directory overlayfs wants two lower ones, and with one it wants one.
-            let own = path.join(if read_only { "root" } else { "empty" });
-            lowers.insert(0, Lower::Directory(own));
+        // Without an upper directory overlayfs wants two lower ones, and with one it wants one.
+        if read_only {
+            lowers.insert(0, Lower::Directory(path.join("root")));
+        } else if lowers.is_empty() {
+            lowers.push(Lower::Directory(self.nothing()));
         }
+        let upper = self.upper(id)?;
         Ok(OverlayMount {
             lowers,
-            upper: writable("upper"),
-            work: writable("work"),
+            upper: (!read_only).then_some(upper),
+            // overlayfs makes a directory `work` in it.
+            work: (!read_only).then_some(path),
             userxattr: self.overlay_xattrs == OverlayXattrs::User,
             volatile,
         })
+    }
+
+    /// The lower directory of those who have no layers.
+    fn nothing(&self) -> PathBuf {
+        self.root.join("nothing")
     }
 
     pub(super) fn layer_dir(&self, diff_id: &DiffId) -> PathBuf {
@@ -437,13 +484,13 @@ impl Snapshots {
 }
 
 impl SnapshotRecord {
-    fn of(chain: &Chain, overlay: &OverlayMount) -> SnapshotRecord {
+    fn view(chain: &Chain) -> SnapshotRecord {
         SnapshotRecord {
             diff_ids: chain.diff_ids.clone(),
             directory: chain.directory.clone(),
             owner: None,
-            read_only: overlay.upper.is_none(),
-            volatile: overlay.volatile,
+            read_only: true,
+            volatile: false,
         }
     }
 }
@@ -457,41 +504,10 @@ fn need_layers(chain: &Chain) -> Result<()> {
     }
 }
 
-/// What belongs into a snapshot's directory, the record first.
-fn fill(path: &Path, chain: &Chain, record: &SnapshotRecord) -> Result<()> {
-    write_json(&path.join(RECORD), record)?;
-    let dirs: &[&str] = match record.read_only {
-        true => &["root"],
-        false if chain.lowers.is_empty() => &["upper", "work", "empty"],
-        false => &["upper", "work"],
-    };
-    for dir in dirs {
-        let dir = path.join(dir);
-        let made = DirBuilder::new().mode(0o700).create(&dir);
-        made.map_err(system("create", &dir))?;
-    }
-    like_root(chain, &path.join(dirs[0]))
-}
-
-/// The record goes last: a snapshot that is half gone still says whose it is.
-fn remove_in_place(path: &Path) -> Result<()> {
-    // Empty more often than not: then nobody has to look into them.
-    for name in ["upper", "work/work", "work"] {
-        let _ = fs::remove_dir(path.join(name));
-    }
-    for entry in fs::read_dir(path).map_err(system("read", path))? {
-        let name = entry.map_err(system("read", path))?.file_name();
-        if name != RECORD {
-            remove_dir(&path.join(name))?;
-        }
-    }
-    let record = path.join(RECORD);
-    fs::remove_file(&record).map_err(system("remove", &record))?;
-    fs::remove_dir(path).map_err(system("remove", path))
-}
-
-/// The topmost directory decides what `/` itself looks like: it must look as the image says.
-fn like_root(chain: &Chain, dir: &Path) -> Result<()> {
+/// Makes the directory of a stack that decides what `/` itself looks like: it must look as the image says.
+fn make_like_root(chain: &Chain, dir: &Path) -> Result<()> {
+    let made = DirBuilder::new().mode(0o700).create(dir);
+    made.map_err(system("create", dir))?;
     let to = open_dir(dir)?;
     match &chain.root {
         Some(root) => root

@@ -93,5 +93,5 @@ fn write_bundle(
         .and_then(|()| fs::set_permissions(&rootfs, Permissions::from_mode(0o755)))
         .context(format_args!("mkdir {}", rootfs.display()))?;
     copy_image(home, image, &rootfs)?;
-    write_config(home, image, command, &directory.join("config.json"))
+    write_config(image, command, &directory.join("config.json"))
 }

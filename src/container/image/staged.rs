@@ -13,7 +13,7 @@ use crate::error::{Context, Error, Result};
 use oci::bundle::{EtcFiles, Network, RunOptions, UserFiles, Users, bundle, etc};
 use oci::image_config::ImageConfig;
 use oci::runtime::{IdMapping, Spec};
-use rootfs::snapshot::{Chain, OverlayMount, SnapshotError, Snapshots};
+use rootfs::snapshot::{Chain, OverlayMount, SnapshotError};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -92,14 +92,15 @@ impl<'o> Staged<'o> {
         let chain = options.base.chain();
         let bundle_dir = snapshots.directory(&record.snapshot)?;
         let etc = etc_files(&options.run);
+        let file = |name| utf8(state_dir.join(name)).map(Some);
         let run = RunOptions {
             etc: EtcFiles {
-                hosts: path_in(&state_dir, "hosts")?,
-                hostname: path_in(&state_dir, "hostname")?,
-                resolv_conf: path_in(&state_dir, "resolv.conf")?,
+                hosts: file("hosts")?,
+                hostname: file("hostname")?,
+                resolv_conf: file("resolv.conf")?,
             },
             // Where init mounts, and only init sees it: any directory of its own will do.
-            root: "upper".into(),
+            root: utf8(snapshots.upper(&record.snapshot)?)?,
             ..options.run.clone()
         };
         let none;
@@ -110,14 +111,7 @@ impl<'o> Staged<'o> {
                 &none
             }
         };
-        let mut made = bundle(
-            config,
-            &run,
-            &ImageUsers {
-                snapshots,
-                chain: &chain,
-            },
-        )?;
+        let mut made = bundle(config, &run, &ImageUsers(&chain))?;
         record.volumes = volumes(config, &made.spec);
         if run.is_rootless {
             become_the_one_id(&mut made.spec);
@@ -249,7 +243,7 @@ fn become_the_one_id(spec: &mut Spec) {
 /// Removes a container's directory and its claim on the image; what is gone already is fine.
 pub fn discard(record: &ImageRecord) -> Result<()> {
     let home = Home::reopen(&record.store);
-    let remove = || match home.snapshots.remove_owned(&record.snapshot) {
+    let remove = || match home.snapshots.remove_writable(&record.snapshot) {
         Ok(()) | Err(SnapshotError::Missing(_)) => Ok(()),
         Err(error) => Err(Error::from(error)),
     };
@@ -262,11 +256,7 @@ pub fn discard(record: &ImageRecord) -> Result<()> {
 
 /// Writes what `run` would run as the `config.json` of a bundle whose root file system is a copy of the image. Where
 /// neither the image nor `command` says what that is, it is what `spec` writes: a tree needs no command.
-pub fn write_config(home: &Home, image: &Fetched, command: Vec<String>, path: &Path) -> Result<()> {
-    let users = ImageUsers {
-        snapshots: &home.snapshots,
-        chain: &image.chain,
-    };
+pub fn write_config(image: &Fetched, command: Vec<String>, path: &Path) -> Result<()> {
     let command = match command.is_empty() && !image.config.has_command() {
         true => vec!["sh".into()],
         false => command,
@@ -276,7 +266,7 @@ pub fn write_config(home: &Home, image: &Fetched, command: Vec<String>, path: &P
         hostname: "container".into(),
         ..RunOptions::default()
     };
-    let made = bundle(&image.config, &options, &users)?;
+    let made = bundle(&image.config, &options, &ImageUsers(&image.chain))?;
     let json = serde_json::to_vec_pretty(&made.spec)
         .map_err(|error| Error::new(format!("write the configuration: {error}")))?;
     fs::write(path, json).context(format_args!("write {}", path.display()))
@@ -294,12 +284,10 @@ fn snapshot_name(state_dir: &Path, id: &Id) -> String {
     format!("{id}-{:08x}", hasher.finish() as u32)
 }
 
-fn path_in(directory: &Path, file: &str) -> Result<Option<String>> {
-    let path = directory.join(file);
-    match path.to_str() {
-        Some(path) => Ok(Some(path.to_owned())),
-        None => Err(Error::new(format!("{}: is not UTF-8", path.display()))),
-    }
+/// A path as the configuration says it.
+fn utf8(path: PathBuf) -> Result<String> {
+    let path = path.into_os_string().into_string();
+    path.map_err(|path| Error::new(format!("{}: is not UTF-8", path.display())))
 }
 
 /// The files that are bound over the image's.
@@ -321,16 +309,15 @@ fn etc_files(run: &RunOptions) -> Vec<(&'static str, String)> {
 }
 
 /// The image's own user files, read inside the image.
-struct ImageUsers<'u> {
-    snapshots: &'u Snapshots,
-    chain: &'u Chain,
-}
+struct ImageUsers<'u>(&'u Chain);
 
 impl Users for ImageUsers<'_> {
     fn files(&self) -> oci::Result<UserFiles> {
-        let read = |path| match self.snapshots.read(self.chain, path, MAX_USER_FILE_BYTES) {
+        let invalid = |error: SnapshotError| oci::Error::new(oci::Kind::Invalid, error.to_string());
+        let tree = self.0.tree().map_err(invalid)?;
+        let read = |path| match tree.read(path, MAX_USER_FILE_BYTES) {
             Ok(bytes) => Ok(bytes.unwrap_or_default()),
-            Err(error) => Err(oci::Error::new(oci::Kind::Invalid, error.to_string())),
+            Err(error) => Err(invalid(error)),
         };
         Ok(UserFiles {
             passwd: read("/etc/passwd")?,

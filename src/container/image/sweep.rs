@@ -31,21 +31,23 @@ impl Tended {
         let directory = home.tended();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!("{}-{count}", std::process::id()));
-        let opened = match open_lock(&path) {
+        let locked = match lock_named(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::DirBuilder::new()
                     .recursive(true)
                     .mode(0o700)
                     .create(&directory)
                     .context(format_args!("mkdir {}", directory.display()))?;
-                open_lock(&path)
+                lock_named(&path)
             }
-            opened => opened,
+            locked => locked,
         };
-        let written = opened.and_then(|mut file| {
-            file.lock()?;
-            // An earlier process of our pid may have left it.
-            file.set_len(0)?;
+        let written = locked.and_then(|mut file| {
+            // An earlier process of our pid may have left it. Cutting a file to nothing has ext4 write it out when it is
+            // closed, so only then.
+            if file.metadata()?.len() > 0 {
+                file.set_len(0)?;
+            }
             file.write_all(state_dir.as_os_str().as_bytes())?;
             Ok(file)
         });
@@ -75,6 +77,17 @@ impl Tended {
 impl Drop for Tended {
     fn drop(&mut self) {
         self.remove();
+    }
+}
+
+/// Makes or opens a note and locks it. A sweep that saw it before it was locked may have removed it.
+fn lock_named(path: &Path) -> io::Result<File> {
+    loop {
+        let file = open_lock(path)?;
+        file.lock()?;
+        if has_name(&file, path)? {
+            return Ok(file);
+        }
     }
 }
 
@@ -202,4 +215,36 @@ pub fn remove_unused_layers(home: &Home) -> Result<Freed> {
         count: removed.layers.len(),
         bytes: removed.bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    /// A sweep locks a note that is just being made, finds nothing in it and removes it.
+    #[test]
+    fn a_note_that_was_removed_before_it_was_locked_is_made_again() {
+        let path = std::env::temp_dir().join(format!("crun-lite-note-{}", std::process::id()));
+        let sweeping = open_lock(&path).unwrap();
+        sweeping.lock().unwrap();
+        let note = std::thread::scope(|scope| {
+            let noting = scope.spawn(|| lock_named(&path));
+            let waiter = format!(":{} ", sweeping.metadata().unwrap().ino());
+            let is_waiting = || {
+                let locks = fs::read_to_string("/proc/locks").unwrap();
+                let mut waiters = locks.lines().filter(|line| line.contains("->"));
+                waiters.any(|line| line.contains(&waiter))
+            };
+            while !is_waiting() {
+                assert!(!noting.is_finished(), "it did not wait for the lock");
+                std::thread::yield_now();
+            }
+            fs::remove_file(&path).unwrap();
+            drop(sweeping);
+            noting.join().unwrap().unwrap()
+        });
+        assert!(has_name(&note, &path).unwrap());
+        fs::remove_file(&path).unwrap();
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use rustix::buffer::{SpareCapacity, spare_capacity};
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat,
     fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, fstat, futimens, lgetxattr,
@@ -15,6 +16,8 @@ use crate::layer::error::Fault;
 
 /// What the kernel allows for a list of names and for one value.
 const XATTR_BYTES: usize = 65536;
+/// What most of them fit in.
+const USUAL_XATTR_BYTES: usize = 512;
 const ACL_ACCESS: &str = "system.posix_acl_access";
 const ACL_DEFAULT: &str = "system.posix_acl_default";
 
@@ -278,45 +281,45 @@ pub(crate) fn read_xattrs(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
 /// The same for what can't be opened.
 pub(crate) fn read_xattrs_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<Xattr>, Errno> {
     let path = [proc_path(&parent).as_bytes(), b"/", name].concat();
-    let mut list = Vec::with_capacity(XATTR_BYTES);
-    match llistxattr(path.as_slice(), rustix::buffer::spare_capacity(&mut list)) {
-        Ok(_) => {}
-        Err(Errno::NOTSUP) => return Ok(Vec::new()),
-        Err(errno) => return Err(errno),
-    }
-    let mut xattrs = Vec::new();
-    for name in list
-        .split(|&b| b == 0)
-        .filter(|name| !name.is_empty() && !forbidden(name))
-    {
-        let mut value = Vec::with_capacity(XATTR_BYTES);
-        lgetxattr(
-            path.as_slice(),
-            name,
-            rustix::buffer::spare_capacity(&mut value),
-        )?;
-        xattrs.push((name.to_vec(), value));
-    }
-    Ok(xattrs)
+    let names = names(answer(|buffer| llistxattr(path.as_slice(), buffer)))?;
+    let names = names.into_iter().filter(|name| !forbidden(name));
+    names
+        .map(|name| {
+            let value = answer(|buffer| lgetxattr(path.as_slice(), name.as_slice(), buffer))?;
+            Ok((name, value))
+        })
+        .collect()
 }
 
 fn xattr_names(fd: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut list = Vec::with_capacity(XATTR_BYTES);
-    match flistxattr(fd, rustix::buffer::spare_capacity(&mut list)) {
-        Ok(_) => Ok(list
-            .split(|&b| b == 0)
-            .filter(|name| !name.is_empty())
-            .map(<[u8]>::to_vec)
-            .collect()),
-        Err(Errno::NOTSUP) => Ok(Vec::new()),
-        Err(errno) => Err(errno),
-    }
+    names(answer(|buffer| flistxattr(fd, buffer)))
 }
 
 fn xattr(fd: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    let mut value = Vec::with_capacity(XATTR_BYTES);
-    fgetxattr(fd, name, rustix::buffer::spare_capacity(&mut value))?;
-    Ok(value)
+    answer(|buffer| fgetxattr(fd, name, buffer))
+}
+
+/// The names in what the kernel listed; none where a file system knows no attributes.
+fn names(list: Result<Vec<u8>, Errno>) -> Result<Vec<Vec<u8>>, Errno> {
+    let list = match list {
+        Err(Errno::NOTSUP) => Vec::new(),
+        list => list?,
+    };
+    let names = list.split(|&b| b == 0).filter(|name| !name.is_empty());
+    Ok(names.map(<[u8]>::to_vec).collect())
+}
+
+/// What the kernel writes into a buffer. It allocates as much as it is offered, so most answers get a small one.
+fn answer(ask: impl Fn(SpareCapacity<'_, u8>) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
+    let mut buffer = Vec::with_capacity(USUAL_XATTR_BYTES);
+    match ask(spare_capacity(&mut buffer)) {
+        Err(Errno::RANGE) => {
+            buffer.reserve(XATTR_BYTES);
+            ask(spare_capacity(&mut buffer))?;
+        }
+        answered => drop(answered?),
+    }
+    Ok(buffer)
 }
 
 #[cfg(test)]
