@@ -125,6 +125,7 @@ fn fetch(
     read(client, &realm, response)
 }
 
+/// Whether the token server may be asked, and be given the registry's credentials if there are any.
 fn check_realm(
     realm: &Uri,
     endpoint: &Endpoint,
@@ -145,6 +146,9 @@ fn check_realm(
         Some("http") if in_the_clear || !with_secret => {}
         Some("http") => return refuse("would get the credentials in the clear"),
         _ => return refuse("is no web address"),
+    }
+    if host.contains('@') {
+        return refuse("has a password in its address");
     }
     match is_inside(host) && !is_inside(&endpoint.host) {
         true => refuse("is this machine"),
@@ -293,5 +297,8 @@ mod tests {
         assert!(check("http://127.0.0.1:1/t", "localhost:5000", true, true));
         assert!(!check("https://127.0.0.1/t", "r.io", false, false));
         assert!(!check("https://169.254.169.254/t", "r.io", false, false));
+        // A user before the host hides nothing.
+        assert!(!check("https://x@127.0.0.1/t", "r.io", false, false));
+        assert!(!check("https://x:y@auth.r.io/t", "r.io", false, false));
     }
 }

@@ -114,21 +114,32 @@ pub(super) fn endpoints(
 
 /// Whether a `HOST[:PORT]` is this machine.
 pub(super) fn is_loopback(host: &str) -> bool {
-    let name = bare_host(host);
-    name.eq_ignore_ascii_case("localhost")
-        || name
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    bare_host(host).eq_ignore_ascii_case("localhost")
+        || address(host).is_some_and(|address| address.is_loopback())
 }
 
-/// Whether a `HOST[:PORT]` is an address that only makes sense on this machine or link: nowhere to be sent by a stranger.
+/// Whether a `HOST[:PORT]` only makes sense on this machine or link: nowhere to be sent by a stranger.
 pub(super) fn is_inside(host: &str) -> bool {
-    is_loopback(host)
-        || match bare_host(host).parse::<IpAddr>() {
-            Ok(IpAddr::V4(address)) => address.is_link_local() || address.is_unspecified(),
-            Ok(IpAddr::V6(address)) => address.is_unicast_link_local() || address.is_unspecified(),
-            Err(_) => false,
+    match address(host) {
+        Some(IpAddr::V4(address)) => {
+            address.is_loopback() || address.is_link_local() || address.is_unspecified()
         }
+        Some(IpAddr::V6(address)) => {
+            address.is_loopback() || address.is_unicast_link_local() || address.is_unspecified()
+        }
+        // RFC 6761: every name below `localhost` is this machine too.
+        None => {
+            let name = bare_host(host).to_ascii_lowercase();
+            let name = name.strip_suffix('.').unwrap_or(&name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
+    }
+}
+
+/// The address that a `HOST[:PORT]` is; an IPv4 address in IPv6's notation (`::ffff:127.0.0.1`) is that IPv4 address.
+fn address(host: &str) -> Option<IpAddr> {
+    let address: IpAddr = bare_host(host).parse().ok()?;
+    Some(address.to_canonical())
 }
 
 /// Without port and brackets.
@@ -176,6 +187,7 @@ mod tests {
             "127.0.0.1:5000",
             "127.9.9.9",
             "[::1]:5000",
+            "[::ffff:127.0.0.1]:5000",
         ] {
             assert!(is_loopback(host), "{host}");
         }
@@ -187,6 +199,24 @@ mod tests {
         ] {
             assert!(!is_loopback(host), "{host}");
         }
-        assert!(is_inside("169.254.169.254:80"));
+    }
+
+    #[test]
+    fn hosts_that_no_stranger_may_send_to() {
+        for host in [
+            "169.254.169.254:80",
+            "[::ffff:169.254.169.254]:80",
+            "[::ffff:7f00:1]",
+            "[fe80::1]",
+            "0.0.0.0:80",
+            "[::]",
+            "Localhost.",
+            "registry.localhost:5000",
+        ] {
+            assert!(is_inside(host), "{host}");
+        }
+        for host in ["example.com", "notlocalhost", "[2001:db8::1]", "192.0.2.1"] {
+            assert!(!is_inside(host), "{host}");
+        }
     }
 }
