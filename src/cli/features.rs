@@ -46,13 +46,6 @@ const UNSAFE_ANNOTATIONS: [&str; 4] = [
     "run.oci.",
 ];
 
-/// Whether `--cgroup-manager systemd` works.
-const SYSTEMD: bool = false;
-/// Whether `linux.intelRdt` is applied.
-const INTEL_RDT: bool = true;
-/// Whether `linux.netDevices` is applied.
-const NET_DEVICES: bool = true;
-
 pub fn command() -> Command {
     Command::new("features").about("print what this runtime implements, as JSON")
 }
@@ -83,7 +76,7 @@ fn linux() -> Value {
     json!({
         "namespaces": NAMESPACES,
         "capabilities": capabilities(),
-        "cgroup": {"v1": true, "v2": true, "systemd": SYSTEMD, "systemdUser": SYSTEMD, "rdma": true},
+        "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true},
         "seccomp": {
             "enabled": true,
             "actions": sorted(seccomp::actions()),
@@ -94,10 +87,10 @@ fn linux() -> Value {
         },
         "apparmor": {"enabled": true},
         "selinux": {"enabled": true},
-        "intelRdt": {"enabled": INTEL_RDT, "schemata": INTEL_RDT, "monitoring": INTEL_RDT},
+        "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
         "memoryPolicy": {"modes": MEMORY_MODES, "flags": MEMORY_FLAGS},
         "mountExtensions": {"idmap": {"enabled": true}},
-        "netDevices": {"enabled": NET_DEVICES},
+        "netDevices": {"enabled": true},
     })
 }
 
