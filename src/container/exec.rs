@@ -68,11 +68,11 @@ fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions, trace: &Trace<'
     let created = enter_cgroup(&plan, &spec, &record, options, &console)?;
     let master = console.master()?;
     monitor::prepare_terminal(master.as_ref());
-    register(&created, options)?;
     let signals = (!options.detach)
         .then(crate::sys::signal::signal_fd)
         .transpose()
         .context("make a signalfd")?;
+    register(&created, options)?;
     let running = created.start().inspect_err(|_| unregister(options))?;
     trace::mark(trace::STARTED);
     log::logger().flush();
@@ -320,19 +320,20 @@ impl Companion for ExecSide<'_> {
     }
 }
 
-/// No process, no pid.
-fn unregister(options: &ExecOptions) {
-    if let Some(file) = &options.pid_file {
-        let _ = std::fs::remove_file(file);
-    }
-}
-
+/// Tells the caller's pid file and socket of the process; neither or both.
 fn register(created: &Created<'_>, options: &ExecOptions) -> Result<()> {
     if let Some(file) = &options.pid_file {
         pid_file::write(file, created.pid())?;
     }
     if let (Some(socket), Some(pidfd)) = (&options.pidfd_socket, created.pidfd()) {
-        console::send_fd(socket, pidfd, "pidfd")?;
+        console::send_fd(socket, pidfd, "pidfd").inspect_err(|_| unregister(options))?;
     }
     Ok(())
+}
+
+/// Takes the pid file back: the process will never run.
+fn unregister(options: &ExecOptions) {
+    if let Some(file) = &options.pid_file {
+        let _ = std::fs::remove_file(file);
+    }
 }

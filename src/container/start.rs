@@ -19,10 +19,10 @@ pub fn start(globals: &Globals, id: &Id) -> Result<()> {
     let begun = begin(globals, &dir, &record).context(format_args!("start {id}"))?;
     let hooked = match begun {
         Begun::HookFailed(error) => Err(error),
-        Begun::Runs(spec, notify) => poststart(&spec, &record).map(|()| notify),
+        Begun::Runs(spec, readiness) => poststart(&spec, &record).map(|()| readiness),
     };
-    let notify = match hooked {
-        Ok(notify) => notify,
+    let readiness = match hooked {
+        Ok(readiness) => readiness,
         // SPEC(runtime.md#lifecycle): a failed hook stops and deletes the container; its failure is what there is to tell.
         Err(error) => {
             let _ = delete::end(globals, &dir, &record).and_then(|()| delete::remove(dir, &record));
@@ -30,19 +30,16 @@ pub fn start(globals: &Globals, id: &Id) -> Result<()> {
         }
     };
     drop(dir);
-    match notify {
-        Some(notify) => {
-            let life = Life::of(&record)?;
-            notify.await_ready(record.pid, |socket| life.poll(socket, -1))
-        }
+    match readiness {
+        Some((notify, life)) => notify.await_ready(record.pid, |socket| life.poll(socket, -1)),
         None => Ok(()),
     }
 }
 
 /// What came of init's last steps.
 enum Begun {
-    /// The process runs.
-    Runs(Box<Spec>, Option<Notify>),
+    /// The process runs, or did: whom to ask whether it is ready, where the caller waits for that.
+    Runs(Box<Spec>, Option<(Notify, Life)>),
     /// A startContainer hook failed.
     HookFailed(Error),
 }
@@ -70,12 +67,16 @@ fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<Begun> {
     let messages = ParentEnd(init.as_raw_fd());
     // From here on it is no longer `created`, whatever happens to us.
     listener::remove(dir.path())?;
-    let notify = Notify::listen(dir.path())?;
+    let readiness = match Notify::listen(dir.path())? {
+        // Its handle is taken while init surely lives: the program may have ended before we wait for it.
+        Some(notify) => Some((notify, Life::of(record)?)),
+        None => None,
+    };
     messages
         .send(ToInit::Start, &[])
         .context("tell the container's init to start")?;
     let Some((step, failure)) = await_exec(messages, None)? else {
-        return Ok(Begun::Runs(Box::new(spec), notify));
+        return Ok(Begun::Runs(Box::new(spec), readiness));
     };
     let plan = replan(globals, record, &spec)?;
     let error = describe(&plan, step, failure);

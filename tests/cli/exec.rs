@@ -25,6 +25,7 @@ cases![
     sets_no_new_privileges,
     detaches,
     writes_the_pid_file,
+    leaves_no_pid_file_of_a_process_that_never_ran,
     leaves_the_commands_own_flags_alone,
     refuses_a_stopped_container,
     runs_in_a_created_container,
@@ -278,6 +279,17 @@ fn writes_the_pid_file(t: &Sandbox) {
         sandbox::read(format!("/proc/{}/cmdline", pid.trim_end())),
         "sleep\x007777\x00"
     );
+}
+
+fn leaves_no_pid_file_of_a_process_that_never_ran(t: &Sandbox) {
+    let container = t.running(t.bundle());
+    let (file, nowhere) = (t.new_path("pid"), t.new_path("nowhere"));
+    let [pid_file, socket] = [&file, &nowhere].map(|path| path.to_string_lossy());
+    let flags = ["-d", "--pid-file", &pid_file, "--pidfd-socket", &socket];
+    container
+        .exec_with(&flags, &["sleep", "100"])
+        .fails_with(&["nowhere"]);
+    assert!(!file.exists(), "{}", sandbox::read(&file));
 }
 
 fn leaves_the_commands_own_flags_alone(t: &Sandbox) {

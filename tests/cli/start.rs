@@ -1,6 +1,7 @@
 //! `start`: from `created` only.
 
-use crate::support::{Sandbox, cases};
+use crate::support::listeners::NotifySocket;
+use crate::support::{Sandbox, cases, json};
 
 cases![
     runs_the_program,
@@ -8,6 +9,7 @@ cases![
     refuses_a_stopped_container,
     refuses_an_unknown_id,
     is_silent,
+    waits_for_no_readiness_of_a_program_that_has_ended,
     reports_a_missing_program
 ];
 
@@ -42,6 +44,29 @@ fn refuses_an_unknown_id(t: &Sandbox) {
 
 fn is_silent(t: &Sandbox) {
     assert_eq!(t.create(&t.bundle().idle()).start().silent().stdout, "");
+}
+
+/// The hook ends when the program is gone, and reaped if somebody does that here.
+fn waits_for_no_readiness_of_a_program_that_has_ended(t: &Sandbox) {
+    let script = r#"pid=$(sed 's/.*"pid": *\([0-9]*\).*/\1/'); tries=0
+        while [ -e /proc/$pid ] && [ $((tries += 1)) -lt 100 ]; do usleep 10000; done"#;
+    let hook = json!({"path": "/bin/busybox", "args": ["sh", "-c", script]});
+    let bundle = t.bundle().args(&["/bin/true"]).hook("poststart", hook);
+    let container = crate::support::Container::named(t, &bundle, t.new_id());
+    container.bundle.write();
+    let path = t.new_path("notify.sock");
+    let _listens = NotifySocket::at(&path);
+    let bundle_path = container.bundle.path.to_string_lossy();
+    container
+        .invoke(&["create", "--bundle", &bundle_path])
+        .env("NOTIFY_SOCKET", &path)
+        .output()
+        .ok();
+    container
+        .invoke(&["start"])
+        .env("NOTIFY_SOCKET", &path)
+        .output()
+        .ok();
 }
 
 fn reports_a_missing_program(t: &Sandbox) {
