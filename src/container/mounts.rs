@@ -3,6 +3,7 @@
 use super::status::is_alive;
 use super::{Globals, Id, Record, StateDir, Status};
 use crate::error::{Context, Error, Result};
+use crate::host;
 use crate::init::attach::{self, Target};
 use crate::plan::{InitPlan, PreparedMount, Step};
 use crate::sys::clone::pidfd_open;
@@ -64,7 +65,7 @@ fn running(globals: &Globals, id: &Id) -> Result<(StateDir, Record, OwnedFd)> {
 }
 
 fn plan(record: &Record, linux: &Linux, mounts: &[Mount]) -> Result<InitPlan> {
-    let facts = facts(record, linux);
+    let facts = facts(record, linux, host::has_selinux());
     let mut plan = InitPlan::default();
     for (index, mount) in mounts.iter().enumerate() {
         let op = plan_mount(mount, index, &facts).map_err(|error| Error::new(error.to_string()))?;
@@ -105,7 +106,7 @@ fn plan_step(plan: &mut InitPlan, op: MountOp) {
     plan.steps.extend(late.map(Step::Mount));
 }
 
-fn facts<'a>(record: &'a Record, linux: &'a Linux) -> MountFacts<'a> {
+fn facts<'a>(record: &'a Record, linux: &'a Linux, selinux: bool) -> MountFacts<'a> {
     let new = |kind: &str| {
         let mut namespaces = linux.namespaces.iter();
         namespaces.any(|namespace| namespace.kind == kind && namespace.path.is_empty())
@@ -117,7 +118,10 @@ fn facts<'a>(record: &'a Record, linux: &'a Linux) -> MountFacts<'a> {
     MountFacts {
         bundle: &record.bundle,
         root: None,
-        label: &linux.mount_label,
+        label: match selinux {
+            true => &linux.mount_label,
+            false => "",
+        },
         label_option: record
             .annotations
             .get("run.oci.mount_context_type")

@@ -53,7 +53,7 @@ impl Host {
             cgroups,
             own_cgroups,
             apparmor: is_yes("/sys/module/apparmor/parameters/enabled"),
-            selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            selinux: has_selinux(),
         })
     }
 
@@ -78,6 +78,11 @@ impl Host {
         const CAP_SYS_ADMIN: u64 = 1 << 21;
         self.capabilities & CAP_SYS_ADMIN != 0
     }
+}
+
+/// Whether SELinux is enabled: only there mounts can carry a label.
+pub fn has_selinux() -> bool {
+    Path::new("/sys/fs/selinux/enforce").exists()
 }
 
 /// Whether we are root of the machine, and not of a user namespace only.

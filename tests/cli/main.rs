@@ -23,6 +23,7 @@ mod install;
 mod kill;
 mod lifecycle;
 mod list;
+mod mounts;
 mod pause;
 mod ps;
 mod resume;
@@ -65,6 +66,7 @@ fn main() -> std::process::ExitCode {
             ("kill", kill::CASES),
             ("lifecycle", lifecycle::CASES),
             ("list", list::CASES),
+            ("mounts", mounts::CASES),
             ("pause", pause::CASES),
             ("ps", ps::CASES),
             ("resume", resume::CASES),
