@@ -6,9 +6,9 @@
 use super::listener::with_address;
 use crate::error::{Context, Result};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, socket};
-use std::fs::{DirBuilder, Permissions};
+use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
@@ -66,10 +66,7 @@ impl Notify {
         with_address(&directory, SOCKET, |address| {
             bind(socket.as_raw_fd(), address)
         })?;
-        // The container's user, whoever it is, may write to it.
-        let path = directory.join(SOCKET);
-        std::fs::set_permissions(&path, Permissions::from_mode(0o777))
-            .context(format_args!("chmod {}", path.display()))?;
+        let_everybody_write(&directory.join(SOCKET))?;
         Ok(Some(Notify { socket, caller }))
     }
 
@@ -109,8 +106,41 @@ impl Notify {
     }
 }
 
+/// The container's user, whoever it is, shall be able to send. The container may write to the directory: what it puts in
+/// the socket's place must not be followed.
+fn let_everybody_write(socket: &Path) -> Result<()> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
+        .open(socket)
+        .and_then(|node| {
+            let opened = format!("/proc/self/fd/{}", node.as_raw_fd());
+            std::fs::set_permissions(opened, Permissions::from_mode(0o777))
+        })
+        .context(format_args!("chmod {}", socket.display()))
+}
+
 impl AsFd for Notify {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_sockets_place_is_not_followed() {
+        let dir = std::env::temp_dir().join(format!("crun-lite-notify-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let (socket, victim) = (dir.join(SOCKET), dir.join("victim"));
+        std::fs::write(&victim, "").unwrap();
+        std::fs::set_permissions(&victim, Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&victim, &socket).unwrap();
+        let_everybody_write(&socket).unwrap_err();
+        let mode = std::fs::metadata(&victim).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

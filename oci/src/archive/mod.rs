@@ -166,21 +166,21 @@ fn temporary(target: &Path) -> PathBuf {
     target.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all. The directory may be one where others write, such as /tmp: no link of theirs is
+/// followed.
 fn replace(target: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let temporary = temporary(target);
     let failed = |error| Error::io(format_args!("write {}", target.display()), error);
-    let written = File::create(&temporary)
-        .map_err(failed)
-        .and_then(|mut file| {
-            write(&mut file)?;
-            file.sync_all().map_err(failed)
-        });
-    let renamed = written.and_then(|()| fs::rename(&temporary, target).map_err(failed));
-    if renamed.is_err() {
+    // What an ended process of our number left behind.
+    let _ = fs::remove_file(&temporary);
+    let mut file = File::create_new(&temporary).map_err(failed)?;
+    let written = write(&mut file)
+        .and_then(|()| file.sync_all().map_err(failed))
+        .and_then(|()| fs::rename(&temporary, target).map_err(failed));
+    if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
-    renamed
+    written
 }
 
 #[cfg(test)]

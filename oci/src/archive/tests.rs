@@ -297,6 +297,20 @@ fn a_compressed_archive_gets_advice() {
 }
 
 #[test]
+fn a_link_that_waits_beside_an_export_is_not_followed() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let (target, victim) = (dir.path().join("out"), dir.path().join("victim"));
+    fs::write(&victim, "precious").expect("writes");
+    std::os::unix::fs::symlink(&victim, super::temporary(&target)).expect("links");
+    super::replace(&target, |file| {
+        std::io::Write::write_all(file, b"image").map_err(|error| Error::io("write", error))
+    })
+    .expect("replaces");
+    assert_eq!(fs::read(&target).expect("reads"), b"image");
+    assert_eq!(fs::read(&victim).expect("reads"), b"precious");
+}
+
+#[test]
 fn links_in_circles_end() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("a.tar");
