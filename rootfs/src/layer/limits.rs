@@ -49,6 +49,18 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Refuses a name, or a link's target, of so many bytes.
+    pub(crate) fn check_name_bytes(&self, bytes: usize) -> Result<(), Fault> {
+        within("name length in bytes", bytes as u64, self.path_bytes as u64)
+    }
+
+    /// Refuses a sparse file of so many segments.
+    pub(crate) fn check_segments(&self, count: u64) -> Result<(), Fault> {
+        within("sparse segments", count, self.sparse_segments as u64)
+    }
+}
+
 /// Refuses `actual` above `limit`.
 pub(crate) fn within(what: &'static str, actual: u64, limit: u64) -> Result<(), Fault> {
     if actual > limit {

@@ -2,7 +2,7 @@
 
 use super::entry::{Timestamp, Xattr};
 use super::field::{decimal, malformed, time};
-use super::sparse::{PaxSparse, Segment, push_pairs};
+use super::sparse::{self, PaxSparse, Segment, push_pairs};
 use crate::layer::error::Fault;
 use crate::layer::limits::{Limits, within};
 
@@ -81,13 +81,9 @@ impl Extension {
         }
         // An empty value takes the record back: the header counts again.
         let given = |value: &[u8]| (!value.is_empty()).then(|| value.to_vec());
-        if matches!(key, b"path" | b"linkpath") {
-            let (length, limit) = (value.len() as u64, limits.path_bytes as u64);
-            within("name length in bytes", length, limit)?;
-        }
         match key {
-            b"path" => self.path = given(no_nul(value)?),
-            b"linkpath" => self.link_target = given(no_nul(value)?),
+            b"path" => self.path = given(name(value, limits)?),
+            b"linkpath" => self.link_target = given(name(value, limits)?),
             _ if value.is_empty() => {}
             b"size" => self.size = Some(decimal("PAX size", value)?),
             b"uid" => self.uid = Some(decimal("PAX uid", value)?),
@@ -126,11 +122,7 @@ impl Extension {
         match key {
             b"major" => sparse.major = Some(decimal("GNU.sparse.major", value)?),
             b"minor" => sparse.minor = Some(decimal("GNU.sparse.minor", value)?),
-            b"name" => {
-                let (length, limit) = (value.len() as u64, limits.path_bytes as u64);
-                within("name length in bytes", length, limit)?;
-                sparse.name = Some(no_nul(value)?.to_vec());
-            }
+            b"name" => sparse.name = Some(name(value, limits)?.to_vec()),
             b"size" | b"realsize" => sparse.size = Some(decimal("GNU.sparse.size", value)?),
             b"numblocks" => sparse.declared = Some(decimal("GNU.sparse.numblocks", value)?),
             b"map" => push_pairs(sparse.map.get_or_insert_default(), value, limits)?,
@@ -142,17 +134,18 @@ impl Extension {
                     .ok_or_else(|| malformed("a sparse length without an offset"))?;
                 let length = decimal("GNU.sparse.numbytes", value)?;
                 let map = sparse.map.get_or_insert_default();
-                within(
-                    "sparse segments",
-                    map.len() as u64 + 1,
-                    limits.sparse_segments as u64,
-                )?;
-                map.push(Segment { offset, length });
+                sparse::push(map, Segment { offset, length }, limits)?;
             }
             _ => {}
         }
         Ok(())
     }
+}
+
+/// A record's value as a name: not too long, and without what would end it early.
+fn name<'v>(value: &'v [u8], limits: &Limits) -> Result<&'v [u8], Fault> {
+    limits.check_name_bytes(value.len())?;
+    no_nul(value)
 }
 
 /// A global header's records hold for every entry after it in POSIX, for none in Go: those that matter are refused.

@@ -139,11 +139,7 @@ impl<'l, R: BufRead> Archive<'l, R> {
             return Err(Fault::Name("it is empty"));
         }
         self.name = Some(path.clone());
-        within(
-            "name length in bytes",
-            path.len() as u64,
-            self.limits.path_bytes as u64,
-        )?;
+        self.limits.check_name_bytes(path.len())?;
         let stored = extension.size.map_or_else(|| block.size(), Ok)?;
         let kind = self.kind(block, &path, &mut extension)?;
         let mut entry = Entry {
@@ -296,7 +292,7 @@ impl<'l, R: BufRead> Archive<'l, R> {
     fn map_in_body(&mut self) -> Result<Vec<Segment>, Fault> {
         let before = self.body;
         let count = self.line()?;
-        within("sparse segments", count, self.limits.sparse_segments as u64)?;
+        self.limits.check_segments(count)?;
         self.charge(count * size_of::<Segment>() as u64)?;
         let mut map = Vec::with_capacity(count as usize);
         for _ in 0..count {

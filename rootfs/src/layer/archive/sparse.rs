@@ -2,7 +2,7 @@
 
 use super::field::{decimal, malformed, size};
 use crate::layer::error::Fault;
-use crate::layer::limits::{Limits, within};
+use crate::layer::limits::Limits;
 
 /// A run of stored bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,13 @@ impl PaxSparse {
     }
 }
 
+/// Adds one segment, as long as the limit lets it.
+pub(super) fn push(map: &mut Vec<Segment>, segment: Segment, limits: &Limits) -> Result<(), Fault> {
+    limits.check_segments(map.len() as u64 + 1)?;
+    map.push(segment);
+    Ok(())
+}
+
 /// Adds the `offset,length,offset,length` of a 0.1 map.
 pub(super) fn push_pairs(
     map: &mut Vec<Segment>,
@@ -65,16 +72,11 @@ pub(super) fn push_pairs(
         let length = numbers
             .next()
             .ok_or_else(|| malformed("a sparse map of odd length"))?;
-        within(
-            "sparse segments",
-            map.len() as u64 + 1,
-            limits.sparse_segments as u64,
-        )?;
-        let (offset, length) = (
-            decimal("sparse offset", offset)?,
-            decimal("sparse length", length)?,
-        );
-        map.push(Segment { offset, length });
+        let segment = Segment {
+            offset: decimal("sparse offset", offset)?,
+            length: decimal("sparse length", length)?,
+        };
+        push(map, segment, limits)?;
     }
     Ok(())
 }
@@ -90,15 +92,11 @@ pub(super) fn push_slots(
         if slot.offset[0] == 0 || slot.numbytes[0] == 0 {
             return Ok(());
         }
-        within(
-            "sparse segments",
-            map.len() as u64 + 1,
-            limits.sparse_segments as u64,
-        )?;
-        map.push(Segment {
+        let segment = Segment {
             offset: size("sparse offset", &slot.offset)?,
             length: size("sparse length", &slot.numbytes)?,
-        });
+        };
+        push(map, segment, limits)?;
     }
     Ok(())
 }

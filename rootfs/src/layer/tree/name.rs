@@ -7,11 +7,7 @@ const COMPONENT_BYTES: usize = 255;
 
 /// The components of a name: leading slashes, empty ones and `.` dropped, `..` refused.
 pub(crate) fn components<'a>(path: &'a [u8], limits: &Limits) -> Result<Vec<&'a [u8]>, Fault> {
-    within(
-        "name length in bytes",
-        path.len() as u64,
-        limits.path_bytes as u64,
-    )?;
+    limits.check_name_bytes(path.len())?;
     if path.is_empty() {
         return Err(Fault::Name("it is empty"));
     }
