@@ -1,5 +1,6 @@
 //! What the host's side makes before the clone: bind sources as detached mounts, user namespaces that map mounts' ids.
 
+use super::node::{self, Opened};
 use crate::error::{Context, Error, Result};
 use crate::init::failure::Operation;
 use crate::init::parent::{map_text, write_proc};
@@ -16,14 +17,15 @@ use rootfs::mount::{Idmap, IdmapSource};
 use std::ffi::CString;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 
-/// The detached mounts of `prepared_mounts`, then the user namespaces of the id-mapped steps, each in the plan's order.
+/// The detached mounts of `prepared_mounts`, -1 for a device that the child is to find itself, then the user namespaces of the id-mapped steps, each in the plan's order.
 pub fn prepare(plan: &Plan) -> Result<(Vec<RawFd>, Vec<RawFd>)> {
-    let mounts = plan
-        .init
-        .prepared_mounts
-        .iter()
-        .map(|mount| prepare_mount(plan, mount));
-    let mounts = mounts.collect::<Result<Vec<_>>>()?;
+    let wanted = &plan.init.prepared_mounts;
+    let mounts = wanted.iter().map(|mount| match &mount.node {
+        Some(node) => node::open_device(&mount.source, node),
+        None => prepare_mount(plan, mount).map(Opened::Mount),
+    });
+    let mut mounts = mounts.collect::<Result<Vec<_>>>()?;
+    node::make_missing(plan, &mut mounts)?;
     let of_steps = plan.init.steps.iter().filter_map(|step| match step {
         Step::Mount(op) => op.idmap.as_ref(),
         _ => None,
@@ -31,8 +33,9 @@ pub fn prepare(plan: &Plan) -> Result<(Vec<RawFd>, Vec<RawFd>)> {
     let namespaces = of_steps
         .map(|idmap| user_namespace(plan, idmap))
         .collect::<Result<Vec<_>>>()?;
-    let raw = |fds: Vec<OwnedFd>| fds.into_iter().map(IntoRawFd::into_raw_fd).collect();
-    Ok((raw(mounts), raw(namespaces)))
+    let namespaces = namespaces.into_iter().map(IntoRawFd::into_raw_fd);
+    let mounts = mounts.into_iter().map(Opened::into_raw);
+    Ok((mounts.collect(), namespaces.collect()))
 }
 
 /// The image's layers, stacked with the ids of the container's user namespace: a detached mount, or -1.

@@ -26,6 +26,7 @@ mod monitor;
 pub mod mounts;
 mod namespace;
 mod net_device;
+mod node;
 mod notify;
 pub mod options;
 mod out_of_memory;

@@ -95,6 +95,7 @@ fn plan_step(plan: &mut InitPlan, op: MountOp) {
                 recursive: *recursive,
                 no_follow: *no_follow,
                 idmap: None,
+                node: None,
             });
             plan.steps.push(Step::AttachPrepared {
                 prepared: plan.prepared_mounts.len() - 1,

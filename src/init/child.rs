@@ -247,6 +247,22 @@ impl Child<'_, '_> {
             .during(Operation::Receive)
     }
 
+    /// Whether the container has a user namespace, new or joined.
+    pub fn is_in_user_namespace(&self) -> bool {
+        let first = self.prepared.plan.steps.first();
+        matches!(first, Some(Step::BecomeNamespaceRoot { .. }))
+    }
+
+    /// The parent maps the ids of a detached mount of ours.
+    pub fn ask_to_map(&self, tree: RawFd, user_namespace: RawFd) -> Result {
+        self.runtime
+            .send(FromInit::MapIds(self.step), &[tree, user_namespace])
+            .during(Operation::Send)?;
+        self.expect(ToInit::Continue)
+            .map(drop)
+            .during(Operation::Receive)
+    }
+
     /// Writing `0` moves the writer, which spares the kernel its global lock (docs/decisions/0004-children-join-cgroups.md).
     fn join_cgroup(&self) -> Result {
         let files = self.expect(ToInit::Cgroup).during(Operation::Receive)?;

@@ -16,6 +16,7 @@ pub const POINTS: &[&str] = &[
     "limits",
     "cgroup-join",
     "staged",
+    "mount-ids",
     "runtime-hooks",
     "listener",
     "created",

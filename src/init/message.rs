@@ -17,6 +17,9 @@ pub enum FromInit {
     Hooks,
     /// The seccomp listener's fd comes with this.
     NotifyFd,
+    /// The step makes a mount whose ids only the host may map; the mount comes with this, and the user namespace that
+    /// maps them.
+    MapIds(u32),
     /// The container's root is entered and nothing of the host held any more; who becomes what is left. Said where
     /// nobody else starts the process: its parent does its part meanwhile.
     Inside,
@@ -32,7 +35,7 @@ pub enum FromInit {
 /// What the child is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToInit {
-    /// Id maps are written, or hooks have run: go on.
+    /// Id maps are written, a mount's ids are mapped, or hooks have run: go on.
     Continue,
     /// Join the cgroups whose files come with this.
     Cgroup,
@@ -56,6 +59,7 @@ impl FromInit {
             FromInit::NotifyFd => encode(2, 0, 0, 0),
             FromInit::Created => encode(3, 0, 0, 0),
             FromInit::Inside => encode(6, 0, 0, 0),
+            FromInit::MapIds(step) => encode(7, 0, step, 0),
             FromInit::Warning(step, failure) => {
                 encode(4, failure.operation as u8, step, failure.code)
             }
@@ -83,6 +87,7 @@ impl FromInit {
             4 => Some(FromInit::Warning(step, failure()?)),
             5 => Some(FromInit::Failed(step, failure()?)),
             6 => Some(FromInit::Inside),
+            7 => Some(FromInit::MapIds(step)),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ use super::trace;
 use crate::error::{Context, Error, Result};
 use crate::plan::{IdMaps, InitPlan, RlimitOp, Step};
 use crate::sys::clone::{Exit, pidfd_send_signal, wait_pidfd};
+use crate::sys::mount::{AttributeChange, attribute, set_attributes};
 use crate::sys::socket::{self, Waited};
 use crate::sys::{open, process};
 use nix::errno::Errno;
@@ -215,6 +216,11 @@ impl<'p> Joined<'p> {
                     fault::point("runtime-hooks")?;
                     init.tell(ToInit::Continue, &[])?;
                 }
+                FromInit::MapIds(step) => {
+                    map_mount(init.plan, step, fds.as_slice())?;
+                    fault::point("mount-ids")?;
+                    init.tell(ToInit::Continue, &[])?;
+                }
                 FromInit::NotifyFd => {
                     let &listener = fds
                         .as_slice()
@@ -228,6 +234,27 @@ impl<'p> Joined<'p> {
             }
         }
     }
+}
+
+/// Maps the ids of a mount that init made, with what the plan says of them: a file system of the host's takes that from
+/// the host's side only.
+fn map_mount(plan: &InitPlan, step: u32, fds: &[RawFd]) -> Result<()> {
+    let idmap = match step_from_last(plan, step) {
+        Some(Step::Mount(op)) => op.idmap.as_ref(),
+        _ => None,
+    };
+    let (Some(idmap), &[tree, namespace]) = (idmap, fds) else {
+        return Err(Error::new("init wants ids mapped where its plan has none"));
+    };
+    let (tree, namespace) = (open::own(tree), open::own(namespace));
+    let change = AttributeChange {
+        set: attribute::IDMAP,
+        user_namespace: Some(namespace.as_raw_fd()),
+        recursive: idmap.recursive,
+        ..AttributeChange::default()
+    };
+    let mapped = set_attributes(tree.as_raw_fd(), change);
+    mapped.map_err(|errno| describe(plan, step, Failure::new(Operation::MapIds, errno)))
 }
 
 impl Created<'_> {

@@ -141,7 +141,8 @@ impl ChildFds {
         self.mounts
             .drain(..)
             .chain(self.id_maps.drain(..))
-            .chain((image >= 0).then_some(image))
+            .chain([image])
+            .filter(|&fd| fd >= 0)
             .for_each(crate::sys::open::close);
     }
 }

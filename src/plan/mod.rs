@@ -150,6 +150,25 @@ pub struct PreparedMount {
     pub no_follow: bool,
     /// Id mapping.
     pub idmap: Option<rootfs::mount::Idmap>,
+    /// A device node that stands in where the host has no such device at `source`.
+    pub node: Option<NodeOp>,
+}
+
+/// A device node that the host's side makes for a user namespace, in which the kernel lets nobody make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeOp {
+    /// `S_IFCHR` or `S_IFBLK`, with permission bits.
+    pub mode: u32,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Owner in the container.
+    pub uid: u32,
+    /// Group in the container.
+    pub gid: u32,
+    /// Its security label, as an option of the file system that it lies on.
+    pub label: Option<rootfs::mount::FsOption>,
 }
 
 /// Hooks by the point at which they run.

@@ -216,6 +216,8 @@ pub struct DeviceOp {
     pub keep_existing: bool,
     /// Bind the host's device at once: a user namespace can't make nodes.
     pub bind: bool,
+    /// Index into `InitPlan::prepared_mounts`, where the parent opens the device, or makes one that the host lacks.
+    pub prepared: Option<usize>,
 }
 
 /// How the root is changed.

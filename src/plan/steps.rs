@@ -3,6 +3,7 @@
 //! Every mount, device and path is placed under the root's handle before the root becomes `/`: afterwards nothing of
 //! the host's is left to take a source from, and nothing of the image's has had a say.
 
+mod device;
 mod operation;
 
 pub use operation::hook_ops;
@@ -10,14 +11,13 @@ pub(super) use operation::text;
 
 use super::namespaces::Namespaces;
 use super::{
-    CpuSet, DeviceOp, HookOp, Options, OverlayOp, PreparedMount, RootChange, Step, UserOp, cgroup,
-    process,
+    CpuSet, HookOp, Options, OverlayOp, PreparedMount, RootChange, Step, UserOp, cgroup, process,
 };
 use crate::error::{Error, Result};
 use crate::host::Host;
 use oci::runtime::{Linux, Process, Spec};
-use operation::{bind_op, device_op, notify_mount, propagation, runtime_environment};
-use rootfs::mount::dev::{DEFAULT_DEVICE_MODE, DEFAULT_DEVICES, DEV_SYMLINKS, dev_is_bound};
+use operation::{bind_op, notify_mount, propagation, runtime_environment};
+use rootfs::mount::dev::dev_is_bound;
 use rootfs::mount::{Idmap, IdmapSource, MountFacts, MountOp, Mounted, plan_mount};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -268,62 +268,22 @@ impl<'p> Planner<'p> {
                     recursive: *recursive,
                     no_follow: *no_follow,
                     idmap: op.idmap.clone(),
+                    node: None,
                 });
                 Step::AttachPrepared {
                     prepared: self.prepared.len() - 1,
                     mount: MountOp { idmap: None, ..op },
                 }
             }
-            _ => Step::Mount(op),
+            _ => {
+                // Init asks its parent to map the ids of what it mounts, and the parent has given it its cgroups by then.
+                if op.idmap.is_some() && self.namespaces.has(libc::CLONE_NEWUSER) {
+                    self.join_cgroup();
+                }
+                Step::Mount(op)
+            }
         };
         self.push(step);
-    }
-
-    /// SPEC(config-linux.md#default-devices) SPEC(config-linux.md#devices) SPEC(runtime-linux.md#dev-symbolic-links)
-    fn devices(&mut self) -> Result<()> {
-        // Nodes can't be made in a user namespace: the host's are bound.
-        let bind = self.namespaces.has(libc::CLONE_NEWUSER) || !self.host.in_initial_userns;
-        if !dev_is_bound(&self.spec.mounts) {
-            for device in DEFAULT_DEVICES {
-                if self.lists_device(device.path) {
-                    continue;
-                }
-                self.push(Step::Device(DeviceOp {
-                    path: text("linux.devices", device.path.as_bytes())?,
-                    mode: libc::S_IFCHR | DEFAULT_DEVICE_MODE,
-                    major: device.major,
-                    minor: device.minor,
-                    uid: 0,
-                    gid: 0,
-                    keep_existing: true,
-                    bind,
-                }));
-            }
-            for link in DEV_SYMLINKS {
-                let (path, target) = (
-                    text("/dev", link.path.as_bytes())?,
-                    text("/dev", link.target.as_bytes())?,
-                );
-                self.push(Step::Symlink { target, path });
-            }
-        }
-        for (index, device) in self.linux.devices.iter().enumerate() {
-            // COMPAT(runc): a privileged container lists the host's; its own is the link to pts/ptmx.
-            if device.path == "/dev/ptmx" {
-                continue;
-            }
-            self.push(Step::Device(device_op(index, device, bind)?));
-        }
-        let late = std::mem::take(&mut self.readonly_later);
-        late.into_iter().for_each(|op| self.push(Step::Mount(op)));
-        Ok(())
-    }
-
-    fn lists_device(&self, path: &str) -> bool {
-        self.linux
-            .devices
-            .iter()
-            .any(|device| device.path.trim_end_matches('/') == path)
     }
 
     /// SPEC(config.md#process), `terminal`. The console is bound before a read-only root forbids making it.

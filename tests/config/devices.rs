@@ -1,6 +1,6 @@
 //! `linux.devices` and the default devices, and what the cgroup lets through.
 
-use crate::support::{Sandbox, cases, json, runtime};
+use crate::support::{Bundle, Sandbox, cases, json, runtime, skip};
 
 cases![
     default_devices,
@@ -17,6 +17,9 @@ cases![
     makes_no_node_on_the_host,
     replaces_nothing_that_is_right,
     user_namespace_binds_devices,
+    user_namespace_binds_what_the_host_has,
+    user_namespace_gets_what_the_host_lacks,
+    user_namespace_owners_must_be_mapped,
     full_rules
 ];
 
@@ -199,6 +202,61 @@ fn user_namespace_binds_devices(t: &Sandbox) {
         ),
         "1:3 character special file\n2"
     );
+}
+
+/// The first two paths are none of the host's, the last is there another device's.
+fn not_the_hosts(bundle: Bundle) -> Bundle {
+    let devices = json!([
+        {"type": "c", "path": "/dev/of-its-own", "major": 1, "minor": 5, "fileMode": 0o644, "uid": 10, "gid": 11},
+        {"type": "b", "path": "/dev/deep/disk", "major": 7, "minor": 200},
+        {"type": "c", "path": "/dev/full", "major": 1, "minor": 3, "fileMode": 0o606},
+    ]);
+    bundle.set("/linux/devices", devices)
+}
+
+// COMPAT(crun)
+fn user_namespace_gets_what_the_host_lacks(t: &Sandbox) {
+    if !runtime::is_ours() {
+        skip("crun has it since 1.9");
+    }
+    let bundle = not_the_hosts(t.bundle().user_namespace(100_000, 65_536));
+    let script = "cd /dev; stat -c '%n %F %t:%T %a %u:%g' of-its-own deep/disk full; \
+        head -c 2 of-its-own | wc -c; echo x >full && echo written; cat /proc/self/uid_map | tr -s ' '";
+    let expected = "of-its-own character special file 1:5 644 10:11\n\
+        deep/disk block special file 7:c8 666 0:0\n\
+        full character special file 1:3 606 0:0\n2\nwritten\n 0 100000 65536";
+    assert_eq!(t.sh(bundle.clone(), script), expected);
+    let container = t.running(bundle);
+    assert_eq!(
+        container
+            .sh("head -c 2 /dev/of-its-own | wc -c; grep -c ' /dev/of-its-own ' /proc/1/mountinfo"),
+        "2\n1"
+    );
+    assert!(!std::path::Path::new("/dev/of-its-own").exists());
+}
+
+// The container's root gets no more of the host's device than its id has on the host.
+fn user_namespace_binds_what_the_host_has(t: &Sandbox) {
+    let device = json!({"type": "c", "path": "/dev/zero", "major": 1, "minor": 5, "fileMode": 0o600, "uid": 10, "gid": 11});
+    let bundle = t.bundle().user_namespace(100_000, 65_536);
+    let bundle = bundle.push("/linux/devices", device);
+    assert_eq!(
+        t.sh(
+            bundle,
+            "stat -c '%t:%T %u:%g' /dev/zero; head -c 2 /dev/zero | wc -c"
+        ),
+        "1:5 65534:65534\n2"
+    );
+}
+
+fn user_namespace_owners_must_be_mapped(t: &Sandbox) {
+    if !runtime::is_ours() {
+        skip("the others bind the host's device only, or take an owner of their own choice");
+    }
+    let bundle = not_the_hosts(t.bundle().user_namespace(100_000, 10));
+    let output = t.run(&bundle.args(&["/bin/true"])).fails();
+    let said = "the device /dev/of-its-own: its owner 10:11 is not mapped by the container's user namespace";
+    assert!(output.stderr.contains(said), "{output}");
 }
 
 fn full_rules(t: &Sandbox) {

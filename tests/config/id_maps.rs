@@ -14,6 +14,8 @@ cases![
     idmapped_bind,
     idmapped_bind_with_several_ranges,
     idmapped_tmpfs,
+    idmapped_tmpfs_in_a_user_namespace,
+    idmapped_mount_of_the_containers_own,
     ridmap_reaches_submounts,
     idmap_follows_the_user_namespace,
     idmap_follows_a_joined_user_namespace,
@@ -154,6 +156,37 @@ fn idmapped_tmpfs(t: &Sandbox) {
     let ranges = json!([{"containerID": 0, "hostID": 900, "size": 10}]);
     let bundle = idmapped(t.bundle(), "tmpfs", "tmpfs", &["idmap"], &ranges);
     assert_eq!(t.sh(bundle, "stat -c %u /mnt"), "900");
+}
+
+// Init asks its parent: only the host's side has a right to both user namespaces.
+fn idmapped_tmpfs_in_a_user_namespace(t: &Sandbox) {
+    if !host::has_linux(6, 3) {
+        skip("this kernel's tmpfs has no id mappings");
+    }
+    let ranges = json!([{"containerID": 0, "hostID": 100_900, "size": 10}]);
+    let bundle = idmapped(mapped(t), "tmpfs", "tmpfs", &["idmap"], &ranges);
+    assert_eq!(t.sh(bundle, "stat -c %u:%g /mnt"), "900:900");
+}
+
+// COMPAT(runc): the source is named by the host's path of the root, and is what an earlier entry mounts there.
+fn idmapped_mount_of_the_containers_own(t: &Sandbox) {
+    if !runtime::is_ours() {
+        skip("runc has it since 1.2");
+    }
+    let source = owned(t, &[0, 1000]);
+    let sub = owned(t, &[5]);
+    std::fs::create_dir(format!("{source}/sub")).expect("create a directory");
+    let bundle = mapped(t).writable();
+    let inner = bundle.rootfs().join("mnt").to_string_lossy().into_owned();
+    let bundle = bundle
+        .mount("/mnt", "bind", &source, &["bind"])
+        .mount("/mnt/sub", "bind", &sub, &["bind"])
+        .mount("/tmp/one", "bind", &inner, &["rbind", "idmap"])
+        .mount("/tmp/all", "bind", &inner, &["rbind", "ridmap"]);
+    let script = "stat -c %u /mnt/0 /tmp/one/0 /tmp/one/1000 /tmp/one/sub/5 /tmp/all/sub/5; touch /tmp/one/new";
+    assert_eq!(t.sh(bundle, script), "65534\n0\n1000\n65534\n5");
+    let new = std::fs::metadata(format!("{source}/new")).expect("stat the new file");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&new), 0);
 }
 
 fn ridmap_reaches_submounts(t: &Sandbox) {

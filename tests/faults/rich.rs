@@ -84,6 +84,7 @@ pub fn bundle(t: &Sandbox, user_namespace: bool) -> Bundle {
         bundle = bundle.hook(kind, hook(t, "true"));
     }
     let maps = json!([{"containerID": 0, "hostID": 200_000, "size": 1000}]);
+    let inner = bundle.rootfs().join("mnt").to_string_lossy().into_owned();
     let source = shared.to_string_lossy();
     bundle
         .set("/process/terminal", json!(true))
@@ -95,6 +96,15 @@ pub fn bundle(t: &Sandbox, user_namespace: bool) -> Bundle {
             "/mounts",
             json!({"destination": "/var", "type": "bind", "source": source, "options": ["bind"],
                    "uidMappings": maps, "gidMappings": maps}),
+        )
+        .push(
+            "/mounts",
+            json!({"destination": "/opt", "type": "bind", "source": inner, "options": ["bind"],
+                   "uidMappings": maps, "gidMappings": maps}),
+        )
+        .push(
+            "/linux/devices",
+            json!({"path": "/dev/no-such-device", "type": "c", "major": 1, "minor": 5, "fileMode": 438}),
         )
         .push(
             "/linux/devices",

@@ -1,5 +1,7 @@
 //! Device nodes and the symlinks of /dev. SPEC(config-linux.md#devices) SPEC(runtime-linux.md#dev-symbolic-links)
 //!
+//! In a user namespace they are binds: of the host's, or of what the parent made where the host has none.
+//!
 //! All below the root by handle: an image whose /dev is a link keeps us inside. CVE-2026-41579
 
 use crate::init::child::Child;
@@ -17,6 +19,12 @@ pub fn make(child: &mut Child, device: &DeviceOp) -> Result {
         .above
         .parent(child.root, &device.path)
         .during(Operation::Resolve)?;
+    let opened = device
+        .prepared
+        .map(|index| child.prepared.fds.mounts[index]);
+    if let Some(tree) = opened.filter(|&tree| tree >= 0) {
+        return bind(directory, name, tree, mount::attach);
+    }
     let made = match device.bind {
         true => Err(Errno::EPERM),
         false => open::make_node(directory, name, device.mode, device.major, device.minor),
@@ -81,6 +89,10 @@ fn bind_host_device(directory: RawFd, name: &CStr, device: &DeviceOp) -> Result 
     {
         return Err(Failure::new(Operation::NotThatDevice, Errno::ENODEV));
     }
+    bind(directory, name, tree, attach)
+}
+
+fn bind(directory: RawFd, name: &CStr, tree: RawFd, attach: Attach) -> Result {
     let place = path::open_or_make(directory, name, Missing::File, false)
         .during(Operation::MakeDestination)?;
     attach(tree, place).during(Operation::Attach)?;

@@ -247,7 +247,13 @@ fn map_ids(child: &mut Child, tree: RawFd, idmap: Option<&Idmap>) -> Result {
         recursive: idmap.recursive,
         ..AttributeChange::default()
     };
-    call::set_attributes(tree, change).during(Operation::MapIds)
+    match (call::set_attributes(tree, change), user_namespace) {
+        // We are root of the container's user namespace only: the parent listens by now, the plan sees to that.
+        (Err(Errno::EPERM), Some(namespace)) if child.is_in_user_namespace() => {
+            child.ask_to_map(tree, namespace)
+        }
+        (mapped, _) => mapped.during(Operation::MapIds),
+    }
 }
 
 /// A new instance got its own attributes from fsmount(2); a bind mount inherits the source's and changes them here.

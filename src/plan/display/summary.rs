@@ -82,6 +82,14 @@ impl InitPlan {
         for (index, mount) in prepared {
             let kind = if mount.recursive { "tree" } else { "mount" };
             let source = Texts(std::slice::from_ref(&mount.source));
+            if let Some(node) = &mount.node {
+                let (major, minor) = (node.major, node.minor);
+                writeln!(
+                    f,
+                    "prepared device {index}: the host's {source}, or a node {major}:{minor}"
+                )?;
+                continue;
+            }
             write!(f, "prepared {kind} {index}: {source}")?;
             match &mount.idmap {
                 Some(idmap) => writeln!(f, " ({idmap})")?,

@@ -41,6 +41,7 @@ fn steps_are_sentences() {
         gid: 5,
         keep_existing: false,
         bind,
+        prepared: None,
     };
     let scheduler = SchedulerOp {
         policy: 6,

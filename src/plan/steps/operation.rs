@@ -143,6 +143,7 @@ pub(super) fn device_op(index: usize, device: &Device, bind: bool) -> Result<Dev
         gid: device.gid.unwrap_or(0),
         keep_existing: false,
         bind: bind && !fifo,
+        prepared: None,
     })
 }
 
