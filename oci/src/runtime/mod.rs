@@ -19,6 +19,7 @@ pub use process::*;
 pub use resources::*;
 pub use seccomp::*;
 
+use object::Texts;
 use std::collections::BTreeMap;
 
 /// The newest version of the runtime specification that this crate knows.
@@ -49,9 +50,6 @@ object! {
         pub annotations: BTreeMap<String, String>,
         /// The Linux part of the configuration.
         pub linux: Option<Linux>,
-        /// Whether it was seen while reading that no text holds a NUL. No field of the configuration.
-        #[serde(skip)]
-        pub is_free_of_nul: bool,
     }
 }
 
@@ -116,21 +114,14 @@ impl Spec {
                 at: ".".into(),
                 problem: "invalid type: sequence, expected an object".into(),
             }),
-            _ => {
-                let mut spec: Spec = parse(json)?;
-                spec.is_free_of_nul = !may_hold_nul(json);
-                Ok(spec)
-            }
+            _ => parse(json),
         }
     }
-}
 
-/// JSON writes a NUL as an escape and in no other way. False alarms behind a backslash of its own.
-fn may_hold_nul(json: &[u8]) -> bool {
-    json.contains(&b'\\')
-        && json
-            .split(|byte| *byte == b'\\')
-            .any(|rest| rest.starts_with(b"u0000"))
+    /// Whether any text holds a NUL: a system call would see only what is before it.
+    pub fn holds_nul(&self) -> bool {
+        self.hold_nul()
+    }
 }
 
 /// Reads one JSON document as `T`. An error names the JSON path of the field at fault.

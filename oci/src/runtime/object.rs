@@ -1,4 +1,5 @@
-//! The one macro behind every specification struct: camelCase names, `null` read as absent, absent fields not written.
+//! The one macro behind every specification struct: camelCase names, `null` read as absent, absent fields not written,
+//! and a walk through all texts.
 
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -46,6 +47,42 @@ macro_rules! always_written {
 }
 always_written!(bool, i32, u32, i64, u64, super::User);
 
+/// Whatever may hold text.
+pub(super) trait Texts {
+    /// Whether a text in it holds a NUL.
+    fn hold_nul(&self) -> bool;
+}
+
+impl Texts for String {
+    fn hold_nul(&self) -> bool {
+        self.as_bytes().contains(&0)
+    }
+}
+
+impl<T: Texts> Texts for Option<T> {
+    fn hold_nul(&self) -> bool {
+        self.as_ref().is_some_and(Texts::hold_nul)
+    }
+}
+
+impl<T: Texts> Texts for Vec<T> {
+    fn hold_nul(&self) -> bool {
+        self.iter().any(Texts::hold_nul)
+    }
+}
+
+impl<V: Texts> Texts for BTreeMap<String, V> {
+    fn hold_nul(&self) -> bool {
+        self.iter()
+            .any(|(name, value)| name.hold_nul() || value.hold_nul())
+    }
+}
+
+macro_rules! no_texts {
+    ($($type:ty),*) => { $(impl Texts for $type { fn hold_nul(&self) -> bool { false } })* };
+}
+no_texts!(bool, u16, i32, u32, i64, u64);
+
 macro_rules! object {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
@@ -60,6 +97,12 @@ macro_rules! object {
                 )]
                 pub $field: $type,
             )*
+        }
+
+        impl crate::runtime::object::Texts for $name {
+            fn hold_nul(&self) -> bool {
+                $(self.$field.hold_nul())||*
+            }
         }
     };
 }

@@ -43,14 +43,26 @@ fn unusual_names_are_spelled_as_in_the_specification() {
 }
 
 #[test]
-fn an_escaped_nul_is_seen_while_reading() {
-    let free = |name: &str| {
-        let json = format!(r#"{{"hostname":"{name}"}}"#);
-        Spec::parse(json.as_bytes()).expect("parses").is_free_of_nul
-    };
-    assert!(free("web"));
-    assert!(free(r"tab\tulip\u0030"));
-    assert!(!free(r"a\u0000b"));
-    // A false alarm costs a second look.
-    assert!(!free(r"a\\u0000"));
+fn a_nul_is_found_wherever_it_is() {
+    let holds = |json: &str| Spec::parse(json.as_bytes()).expect("parses").holds_nul();
+    for free in [
+        "{}",
+        r#"{"hostname":"tab\tulip\u0030"}"#,
+        r#"{"hostname":"a\\u0000"}"#,
+        r#"{"process":{"args":["a"],"user":{"uid":0}}}"#,
+    ] {
+        assert!(!holds(free), "{free}");
+    }
+    for holding in [
+        r#"{"hostname":"a\u0000b"}"#,
+        r#"{"annotations":{"a\u0000":"b"}}"#,
+        r#"{"annotations":{"a":"\u0000"}}"#,
+        r#"{"process":{"args":["a","\u0000"]}}"#,
+        r#"{"process":{"env":["a=\u0000"]}}"#,
+        r#"{"hooks":{"poststop":[{"path":"/a\u0000"}]}}"#,
+        r#"{"linux":{"netDevices":{"eth0":{"name":"\u0000"}}}}"#,
+        r#"{"linux":{"seccomp":{"syscalls":[{"names":["\u0000"]}]}}}"#,
+    ] {
+        assert!(holds(holding), "{holding}");
+    }
 }
