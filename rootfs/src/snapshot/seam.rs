@@ -50,35 +50,55 @@ pub(super) fn tie(
             held_bytes: 0,
         })
     };
-    let label = id.to_string();
-    let failed = |path: &[u8], operation| {
-        let (label, path) = (label.clone(), path.to_vec());
-        move |errno| {
-            let fault = Fault::System {
-                operation,
-                path: path.clone(),
-                errno,
+    let mut seam = open().map_err(failed(id, b".", "open the layers around"))?;
+    match tie_with(&mut seam, id, loose, &all) {
+        Err(_) if seam.held_bytes > MOST_HELD_BYTES => {
+            let fault = Fault::Limit {
+                what: "memory for what is tied to the layers below in bytes",
+                actual: seam.held_bytes as u64,
+                limit: MOST_HELD_BYTES as u64,
             };
-            SnapshotError::from(LayerError::new(&label, Some(path), fault))
+            Err(LayerError::new(&id.to_string(), None, fault).into())
         }
-    };
-    let mut seam = open().map_err(failed(b".", "open the layers around"))?;
+        tied => tied,
+    }
+}
+
+/// The work of [`tie`] once all layers are open; `all` of them are the seam, its layer and those below.
+fn tie_with(seam: &mut Seam<'_>, id: &DiffId, loose: &Loose, all: &[Lower]) -> Result<()> {
     for path in &loose.implicit {
         seam.settle(path)
-            .map_err(failed(path, "tie to the layers below"))?;
+            .map_err(failed(id, path, "tie to the layers below"))?;
     }
     for link in &loose.links {
         if !seam
             .link(link)
-            .map_err(failed(&link.path, "link to a file of a layer below"))?
+            .map_err(failed(id, &link.path, "link to a file of a layer below"))?
         {
             let fault = Fault::LinkTarget(link.target.clone());
             return Err(LayerError::new(&id.to_string(), Some(link.path.clone()), fault).into());
         }
     }
-    seam.link_other_names(&all)
-        .map_err(failed(b".", "link to a file of a layer below"))?;
-    seam.restore_times().map_err(failed(b".", "set times"))
+    seam.link_other_names(all)
+        .map_err(failed(id, b".", "link to a file of a layer below"))?;
+    seam.restore_times().map_err(failed(id, b".", "set times"))
+}
+
+/// What an errno means for the layer `id`.
+fn failed(
+    id: &DiffId,
+    path: &[u8],
+    operation: &'static str,
+) -> impl FnOnce(Errno) -> SnapshotError {
+    let (label, path) = (id.to_string(), path.to_vec());
+    move |errno| {
+        let fault = Fault::System {
+            operation,
+            path: path.clone(),
+            errno,
+        };
+        LayerError::new(&label, Some(path), fault).into()
+    }
 }
 
 struct Seam<'l> {
@@ -103,14 +123,14 @@ type Inode = (u64, u64);
 
 type Done<T> = std::result::Result<T, Errno>;
 
-/// A seam that would need more memory than this fails with ENOMEM: what is tied is rare in real layers.
+/// A seam that would need more memory than this is refused: what is tied is rare in real layers.
 const MOST_HELD_BYTES: usize = 24 << 20;
 
 /// What a path in a list costs beside its bytes.
 const PATH_BYTES: usize = 96;
 
 impl Seam<'_> {
-    /// Notes a path that one of the lists gets.
+    /// Notes a path that one of the lists gets. The errno that says "too much" becomes [`Fault::Limit`] in [`tie`].
     fn hold(&mut self, path: &[u8]) -> Done<Vec<u8>> {
         self.held_bytes += path.len() + PATH_BYTES;
         match self.held_bytes > MOST_HELD_BYTES {
