@@ -7,8 +7,8 @@ mod device;
 mod operation;
 
 pub use operation::hook_ops;
-pub(super) use operation::text;
 
+use super::field::{c_string, parameter_path};
 use super::namespaces::Namespaces;
 use super::{
     CpuSet, HookOp, Options, OverlayOp, PreparedMount, RootChange, Step, UserOp, cgroup, process,
@@ -16,7 +16,7 @@ use super::{
 use crate::error::{Error, Result};
 use crate::host::Host;
 use oci::runtime::{Linux, Process, Spec};
-use operation::{bind_op, notify_mount, propagation, runtime_environment};
+use operation::{bind_op, mount_point, notify_mount, propagation, runtime_environment};
 use rootfs::mount::dev::dev_is_bound;
 use rootfs::mount::{Idmap, IdmapSource, MountFacts, MountOp, Mounted, plan_mount};
 use std::ffi::CString;
@@ -152,7 +152,7 @@ impl<'p> Planner<'p> {
                 flag: libc::MS_SLAVE,
             });
         }
-        let path = text("root.path", self.rootfs.as_os_str().as_bytes())?;
+        let path = c_string("root.path", self.rootfs.as_os_str().as_bytes())?;
         let mount = self.namespaces.has(libc::CLONE_NEWNS);
         if let Some(overlay) = &self.options.overlay {
             if !mount || apart {
@@ -179,21 +179,17 @@ impl<'p> Planner<'p> {
         for (destination, source) in &self.options.volumes {
             let mut op = bind_op(destination, source)?;
             op.copy_up = true;
-            op.idmap = self.namespaces.has(libc::CLONE_NEWUSER).then_some(Idmap {
+            let may_map = self.namespaces.has(libc::CLONE_NEWUSER) && self.host.is_privileged();
+            op.idmap = may_map.then_some(Idmap {
                 mapping: IdmapSource::Container,
                 recursive: false,
             });
-            op.idmap = op.idmap.filter(|_| self.host.is_privileged());
             self.mount(op);
         }
-        let mut earlier = Vec::with_capacity(self.spec.mounts.len());
         for (index, mount) in self.spec.mounts.iter().enumerate() {
             let op = plan_mount(mount, index, &self.mount_facts())
                 .map_err(|error| Error::new(error.to_string()))?
-                .seen_inside(self.rootfs, &earlier);
-            if !matches!(op.what, Mounted::Remount { .. }) {
-                earlier.push(op.destination.clone());
-            }
+                .seen_inside(self.rootfs, self.steps.iter().filter_map(mount_point));
             if matches!(mount.kind.as_str(), "cgroup" | "cgroup2")
                 && matches!(op.what, Mounted::FileSystem { .. })
             {
@@ -341,9 +337,9 @@ impl<'p> Planner<'p> {
     fn kernel_parameters(&mut self) -> Result<()> {
         for (key, value) in &self.linux.sysctl {
             let at = format!("linux.sysctl[{key:?}]");
-            let below = super::field::parameter_path(key);
-            let path = text(&at, format!("sys/{below}").as_bytes())?;
-            let value = text(&at, value.as_bytes())?;
+            let below = parameter_path(key);
+            let path = c_string(&at, format!("sys/{below}"))?;
+            let value = c_string(&at, value.as_bytes())?;
             self.push(Step::Sysctl { path, value });
         }
         Ok(())
@@ -352,13 +348,12 @@ impl<'p> Planner<'p> {
     /// SPEC(config-linux.md#masked-paths) SPEC(config-linux.md#readonly-paths)
     fn paths(&mut self) -> Result<()> {
         for path in &self.linux.readonly_paths {
-            self.push(Step::ReadonlyPath(text(
-                "linux.readonlyPaths",
-                path.as_bytes(),
-            )?));
+            let path = c_string("linux.readonlyPaths", path.as_bytes())?;
+            self.push(Step::ReadonlyPath(path));
         }
         for path in &self.linux.masked_paths {
-            self.push(Step::MaskPath(text("linux.maskedPaths", path.as_bytes())?));
+            let path = c_string("linux.maskedPaths", path.as_bytes())?;
+            self.push(Step::MaskPath(path));
         }
         if self.spec.root.as_ref().is_some_and(|root| root.readonly) {
             self.push(Step::ReadonlyRoot);
@@ -392,13 +387,13 @@ impl<'p> Planner<'p> {
     /// SPEC(config.md#hostname) SPEC(config.md#domainname)
     fn names(&mut self) -> Result<()> {
         if !self.spec.hostname.is_empty() {
-            self.push(Step::Hostname(text(
+            self.push(Step::Hostname(c_string(
                 "hostname",
                 self.spec.hostname.as_bytes(),
             )?));
         }
         if !self.spec.domainname.is_empty() {
-            self.push(Step::Domainname(text(
+            self.push(Step::Domainname(c_string(
                 "domainname",
                 self.spec.domainname.as_bytes(),
             )?));
@@ -477,7 +472,7 @@ pub fn process_steps(
     }];
     if !process.cwd.is_empty() {
         steps.push(Step::WorkingDirectory {
-            path: text("process.cwd", process.cwd.as_bytes())?,
+            path: c_string("process.cwd", process.cwd.as_bytes())?,
             make: start.makes_directory,
         });
     }

@@ -38,19 +38,14 @@ impl Display for MountOp {
             }
             Mounted::Bind {
                 source, recursive, ..
-            } => {
-                let option = if *recursive { "rbind" } else { "bind" };
-                write!(f, "mount {} on {to} ({option}", Shown(source))?;
             }
-            Mounted::Inner {
+            | Mounted::Inner {
                 source, recursive, ..
             } => {
+                let inner = matches!(self.what, Mounted::Inner { .. });
+                let whose = if inner { "the container's " } else { "" };
                 let option = if *recursive { "rbind" } else { "bind" };
-                write!(
-                    f,
-                    "mount the container's {} on {to} ({option}",
-                    Shown(source)
-                )?;
+                write!(f, "mount {whose}{} on {to} ({option}", Shown(source))?;
             }
             Mounted::Remount {
                 superblock_flags: Some(_),

@@ -3,7 +3,7 @@
 //! Looks at the words alone. Whether a name on the way is a link is for whoever resolves the path below the root.
 
 use super::{MountOp, Mounted};
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -16,10 +16,16 @@ pub(super) fn below_root(path: &Path, root: &Path) -> Option<PathBuf> {
 }
 
 impl MountOp {
-    /// A bind from below `root` whose source is, or lies in, one of the places where `earlier` entries mount: the host has
-    /// nothing of it.
+    /// A bind from below `root`, the host's path of the container's root, whose source is one of the container's mount
+    /// points or lies below one becomes a bind of what the container sees there: the host doesn't see it.
+    ///
+    /// `mount_points` are those of the mounts that are made before, as the container names them.
     #[must_use]
-    pub fn seen_inside(mut self, root: &Path, earlier: &[CString]) -> MountOp {
+    pub fn seen_inside<'m>(
+        mut self,
+        root: &Path,
+        mut mount_points: impl Iterator<Item = &'m CStr>,
+    ) -> MountOp {
         let Mounted::Bind {
             source,
             recursive,
@@ -33,9 +39,9 @@ impl MountOp {
         let Some(inside) = below_root(source, root) else {
             return self;
         };
-        let covers = |place: &CString| inside.starts_with(OsStr::from_bytes(place.to_bytes()));
+        let covers = |place: &CStr| inside.starts_with(OsStr::from_bytes(place.to_bytes()));
         if let (true, Ok(source)) = (
-            earlier.iter().any(covers),
+            mount_points.any(covers),
             CString::new(inside.as_os_str().as_bytes()),
         ) {
             self.what = Mounted::Inner {

@@ -4,8 +4,9 @@
 //! knows, when it opens them: this room says what to make then.
 
 use super::Planner;
-use super::operation::{device_op, text};
+use super::operation::device_op;
 use crate::error::{Error, Result};
+use crate::plan::field::c_string;
 use crate::plan::{DeviceOp, NodeOp, PreparedMount, Step};
 use rootfs::mount::FsOption;
 use rootfs::mount::dev::{DEFAULT_DEVICE_MODE, DEFAULT_DEVICES, DEV_SYMLINKS, dev_is_bound};
@@ -37,7 +38,7 @@ impl Planner<'_> {
                 continue;
             }
             self.push(Step::Device(DeviceOp {
-                path: text("linux.devices", device.path.as_bytes())?,
+                path: c_string("linux.devices", device.path.as_bytes())?,
                 mode: libc::S_IFCHR | DEFAULT_DEVICE_MODE,
                 major: device.major,
                 minor: device.minor,
@@ -50,8 +51,8 @@ impl Planner<'_> {
         }
         for link in DEV_SYMLINKS {
             let (path, target) = (
-                text("/dev", link.path.as_bytes())?,
-                text("/dev", link.target.as_bytes())?,
+                c_string("/dev", link.path.as_bytes())?,
+                c_string("/dev", link.target.as_bytes())?,
             );
             self.push(Step::Symlink { target, path });
         }
@@ -77,8 +78,8 @@ impl Planner<'_> {
         let label = label.map(|(key, value)| {
             let at = "linux.mountLabel";
             Ok::<_, Error>(FsOption {
-                key: text(at, key.as_bytes())?,
-                value: Some(text(at, value.as_bytes())?),
+                key: c_string(at, key.as_bytes())?,
+                value: Some(c_string(at, value.as_bytes())?),
             })
         });
         self.prepared.push(PreparedMount {

@@ -2,13 +2,14 @@
 //!
 //! Pure, like all of this room; which of them a start has, and in which order, is decided above.
 
-use super::super::{DeviceOp, HookOp, LowerOp, Options, OverlayOp};
+use super::super::{DeviceOp, HookOp, LowerOp, Options, OverlayOp, Step};
 use crate::error::{Error, Result};
+use crate::plan::field::c_string;
 use oci::runtime::{Device, Hook};
 use rootfs::mount::dev::DEFAULT_DEVICE_MODE;
 use rootfs::mount::{FsOption, MountOp, Mounted};
 use rootfs::snapshot::{OverlayMount, Parameter};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -35,12 +36,23 @@ pub(super) fn notify_mount(directory: &Path) -> Result<MountOp> {
     Ok(op)
 }
 
+/// Where a step mounts something; nothing for steps that don't, and for those that change a mount which is there.
+pub(super) fn mount_point(step: &Step) -> Option<&CStr> {
+    match step {
+        Step::Mount(op) | Step::AttachPrepared { mount: op, .. } => match op.what {
+            Mounted::Remount { .. } => None,
+            _ => Some(&op.destination),
+        },
+        _ => None,
+    }
+}
+
 /// A directory of the host, as it is.
 pub(super) fn bind_op(destination: &Path, source: &Path) -> Result<MountOp> {
     Ok(MountOp {
-        destination: text("a bind's destination", destination.as_os_str().as_bytes())?,
+        destination: c_string("a bind's destination", destination.as_os_str().as_bytes())?,
         what: Mounted::Bind {
-            source: text("a bind's source", source.as_os_str().as_bytes())?,
+            source: c_string("a bind's source", source.as_os_str().as_bytes())?,
             recursive: true,
             no_follow: false,
             copy_symlink: false,
@@ -60,7 +72,7 @@ pub(super) fn bind_op(destination: &Path, source: &Path) -> Result<MountOp> {
 impl OverlayOp {
     /// The overlay of an image, mounted on `place`.
     pub fn new(overlay: &OverlayMount, place: CString) -> Result<OverlayOp> {
-        let path = |path: &Path| text("the image's layers", path.as_os_str().as_bytes());
+        let path = |path: &Path| c_string("the image's layers", path.as_os_str().as_bytes());
         let upper = match (&overlay.upper, &overlay.work) {
             (Some(upper), Some(work)) => Some((path(upper)?, path(work)?)),
             _ => None,
@@ -72,8 +84,10 @@ impl OverlayOp {
             };
             let at = "the image's mount options";
             Ok(FsOption {
-                key: text(at, key.as_bytes())?,
-                value: value.map(|value| text(at, value.as_bytes())).transpose()?,
+                key: c_string(at, key.as_bytes())?,
+                value: value
+                    .map(|value| c_string(at, value.as_bytes()))
+                    .transpose()?,
             })
         };
         Ok(OverlayOp {
@@ -127,7 +141,7 @@ pub(super) fn device_op(index: usize, device: &Device, bind: bool) -> Result<Dev
     let fifo = kind == libc::S_IFIFO;
     Ok(DeviceOp {
         // COMPAT(crun): a slash at the end names no directory here.
-        path: text(&at, device.path.trim_end_matches('/').as_bytes())?,
+        path: c_string(&at, device.path.trim_end_matches('/').as_bytes())?,
         mode: kind | device.file_mode.unwrap_or(DEFAULT_DEVICE_MODE) & 0o7777,
         major: if fifo {
             0
@@ -152,11 +166,11 @@ pub fn hook_ops(at: &str, hooks: &[Hook]) -> Result<Vec<HookOp>> {
     let texts = |index: usize, field: &str, values: &[String]| {
         let each = values
             .iter()
-            .map(|value| text(&format!("{at}[{index}].{field}"), value.as_bytes()));
+            .map(|value| c_string(format_args!("{at}[{index}].{field}"), value.as_bytes()));
         each.collect::<Result<Vec<_>>>()
     };
     let ops = hooks.iter().enumerate().map(|(index, hook)| {
-        let path = text(&format!("{at}[{index}].path"), hook.path.as_bytes())?;
+        let path = c_string(format_args!("{at}[{index}].path"), hook.path.as_bytes())?;
         let mut args = texts(index, "args", &hook.args)?;
         if args.is_empty() {
             // COMPAT(runc, crun): no program gets along without its own name.
@@ -176,9 +190,4 @@ pub fn hook_ops(at: &str, hooks: &[Hook]) -> Result<Vec<HookOp>> {
         })
     });
     ops.collect()
-}
-
-/// A text as system calls take it.
-pub(in crate::plan) fn text(at: &str, bytes: &[u8]) -> Result<CString> {
-    CString::new(bytes).map_err(|_| Error::new(format!("{at}: holds a NUL byte")))
 }
