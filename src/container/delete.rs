@@ -1,11 +1,9 @@
 //! `delete`: removes what `create` made, and nothing else. SPEC(runtime.md#delete)
 
-use super::kill::{Whom, kill};
 use super::life::Life;
 use super::options::Globals;
-use super::signal::Signal;
 use super::status::is_alive;
-use super::{Id, Record, StateDir, Status, hooks, host_mounts, image, intel_rdt};
+use super::{Id, Record, StateDir, Status, hooks, host_mounts, image, intel_rdt, kill};
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
 use crate::plan::{HookOp, HookPlan};
@@ -32,8 +30,8 @@ fn delete_locked(globals: &Globals, dir: StateDir, force: bool) -> Result<()> {
     match Status::of(&record, &dir) {
         Status::Stopped => {}
         // The letter is `stopped` only; both peers, and engines after a failed start, delete a created one too.
-        Status::Created if force || !globals.strict => end(globals, &dir, &record)?,
-        _ if force => end(globals, &dir, &record)?,
+        Status::Created if force || !globals.strict => end(&dir, &record)?,
+        _ if force => end(&dir, &record)?,
         status => {
             let hint = format!("kill it first, or use delete --force {}", record.id);
             return Err(Error::new(format!(
@@ -46,10 +44,10 @@ fn delete_locked(globals: &Globals, dir: StateDir, force: bool) -> Result<()> {
 }
 
 /// Kills the container's processes and waits for init's end.
-pub fn end(globals: &Globals, dir: &StateDir, record: &Record) -> Result<()> {
+pub fn end(dir: &StateDir, record: &Record) -> Result<()> {
     let life = (record.pid > 0).then(|| Life::of(record).ok()).flatten();
     if Status::of(record, dir).has_process() {
-        kill(globals, dir.id(), Signal::KILL, Whom::Init).or_else(ended_meanwhile)?;
+        kill::end_init(dir, record).context(format_args!("kill {}", dir.id()))?;
     }
     let gone = match life {
         Some(life) => life.poll(-1, KILL_TIMEOUT_MS).is_ok_and(|[_, ended]| ended),
@@ -62,14 +60,6 @@ pub fn end(globals: &Globals, dir: &StateDir, record: &Record) -> Result<()> {
             record.pid
         ))
         .hint("it may sit in uninterruptible sleep on a device or network file system")),
-    }
-}
-
-fn ended_meanwhile(error: Error) -> Result<()> {
-    if error.to_string().contains("container not running") {
-        Ok(())
-    } else {
-        Err(error)
     }
 }
 
@@ -86,7 +76,7 @@ pub fn remove(dir: StateDir, record: &Record) -> Result<()> {
 /// [`remove`] for a caller that knows the poststop hooks.
 pub fn remove_and_tell(dir: StateDir, record: &Record, hooks: &[HookOp]) -> Result<()> {
     if !cgroup::destroy_empty(&record.cgroup)? {
-        super::kill::end_all(record)?;
+        kill::end_all(record)?;
         cgroup::destroy(&record.cgroup)?;
     }
     if let Some(mounts) = &record.host_mounts {

@@ -27,40 +27,37 @@ pub fn kill(globals: &Globals, id: &Id, signal: Signal, whom: Whom) -> Result<()
     let dir = StateDir::open(&globals.root, id)?;
     let record = dir.read()?;
     let alive = Status::of(&record, &dir).has_process();
-    let done = match whom {
+    let met = match whom {
         // COMPAT(runc): whoever wants to be sure that nothing is left need not know whether something was.
-        Whom::All => signal_all(&record, signal).map(drop),
-        Whom::Init if alive => kill_init(&record, signal).and_then(|()| match signal {
-            Signal::KILL => finish_kill(&dir, &record),
-            _ => Ok(()),
-        }),
+        Whom::All => signal_all(&record, signal).map(|_| true),
+        Whom::Init if alive && signal == Signal::KILL => end_init(&dir, &record),
+        Whom::Init if alive => signal_init(&record, signal),
         // COMPAT(runc): where init is not what holds the others, they live on without it.
         Whom::Init if signal == Signal::KILL && !has_own_pid_namespace(&dir) => {
-            match signal_all(&record, signal) {
-                Ok(0) => Err(not_running()),
-                other => other.map(drop),
-            }
+            signal_all(&record, signal).map(|count| count > 0)
         }
-        Whom::Init => Err(not_running()),
+        Whom::Init => Ok(false),
     };
-    done.context(format_args!("kill {id} with signal {}", signal.number()))
+    met.and_then(|met| match met {
+        true => Ok(()),
+        // COMPAT(containerd): it takes this text for "not found".
+        false => Err(Error::new("container not running")),
+    })
+    .context(format_args!("kill {id} with signal {}", signal.number()))
 }
 
-/// COMPAT(containerd): it takes this text for "not found".
-fn not_running() -> Error {
-    Error::new("container not running")
-}
-
-/// What SIGKILL to init doesn't do by itself.
-fn finish_kill(dir: &StateDir, record: &Record) -> Result<()> {
-    if !has_own_pid_namespace(dir) {
-        return signal_all(record, Signal::KILL).map(drop);
+/// SIGKILL for init, and what that doesn't do by itself; `false` when init had ended before.
+pub fn end_init(dir: &StateDir, record: &Record) -> Result<bool> {
+    if !signal_init(record, Signal::KILL)? {
+        return Ok(false);
     }
-    // KERNEL: cgroup v1 holds a frozen process even from SIGKILL. COMPAT(runc)
-    if cgroup::freezer_state(&record.cgroup) != FreezerState::Thawed {
+    if !has_own_pid_namespace(dir) {
+        signal_all(record, Signal::KILL)?;
+    } else if cgroup::freezer_state(&record.cgroup) != FreezerState::Thawed {
+        // KERNEL: cgroup v1 holds a frozen process even from SIGKILL. COMPAT(runc)
         cgroup::thaw(&record.cgroup)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The end of a pid namespace's init ends its other processes too; elsewhere they would outlive it. COMPAT(runc)
@@ -74,18 +71,16 @@ fn has_own_pid_namespace(dir: &StateDir) -> bool {
         .any(|namespace| namespace.kind == "pid" && namespace.path.is_empty())
 }
 
-fn kill_init(record: &Record, signal: Signal) -> Result<()> {
+/// `false` when init has ended.
+fn signal_init(record: &Record, signal: Signal) -> Result<bool> {
     let pidfd = match process_handle(record.pid) {
-        Err(Errno::ESRCH) => return Err(not_running()),
+        Err(Errno::ESRCH) => return Ok(false),
         pidfd => pidfd.context(format_args!("open a pidfd of process {}", record.pid))?,
     };
     // The fd holds one process; whether it is ours is judged only now.
-    if !is_alive(record.pid, record.pid_start_ticks) {
-        return Err(not_running());
-    }
-    match send(&pidfd, record.pid, signal)? {
-        true => Ok(()),
-        false => Err(not_running()),
+    match is_alive(record.pid, record.pid_start_ticks) {
+        true => send(&pidfd, record.pid, signal),
+        false => Ok(false),
     }
 }
 

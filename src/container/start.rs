@@ -25,7 +25,7 @@ pub fn start(globals: &Globals, id: &Id) -> Result<()> {
         Ok(readiness) => readiness,
         // SPEC(runtime.md#lifecycle): a failed hook stops and deletes the container; its failure is what there is to tell.
         Err(error) => {
-            let _ = delete::end(globals, &dir, &record).and_then(|()| delete::remove(dir, &record));
+            let _ = delete::end(&dir, &record).and_then(|()| delete::remove(dir, &record));
             return Err(error.context(format_args!("start {id}")));
         }
     };
