@@ -24,13 +24,14 @@ pub struct Child<'c, 'p> {
     pub runtime: ChildEnd,
     /// The step that runs, counted from the last one, which is 1.
     pub step: u32,
-    /// The root file system, `/` before [`Step::OpenRoot`].
+    /// The container's root file system: -1 before [`Step::OpenRoot`], and throughout an `exec`, which enters a container
+    /// that stands.
     pub root: RawFd,
     /// The directory that the last mount or device lay in.
     pub above: Above,
     /// The private procfs, once a step wanted it.
     pub procfs: Option<RawFd>,
-    /// One that has the kernel's parameters.
+    /// A procfs with /proc/sys, which a [`Child::procfs`] of processes alone lacks: for sysctls.
     pub parameters: Option<RawFd>,
     /// An attached empty read-only directory that further masks are clones of.
     pub empty_directory: Option<RawFd>,

@@ -20,6 +20,7 @@ pub mod clock;
 pub mod clone;
 pub mod copy;
 pub mod credentials;
+pub mod decimal;
 pub mod entry;
 pub mod exe;
 pub mod loop_device;

@@ -2,6 +2,7 @@
 //!
 //! Everything here is async-signal-safe. Mounts are attached to directory handles, never to path strings.
 
+use super::decimal::{DIGITS, decimal};
 use super::{Result, open};
 use nix::errno::Errno;
 use std::ffi::CStr;
@@ -27,8 +28,6 @@ const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
 pub mod attribute {
     /// Read-only.
     pub const RDONLY: u64 = 0x1;
-    /// The mask of the access-time attributes, cleared before one of them is set.
-    pub const ATIME: u64 = 0x70;
     /// Ids are mapped by a user namespace.
     pub const IDMAP: u64 = 0x10_0000;
 }
@@ -297,18 +296,9 @@ pub fn fd_path(fd: RawFd, buffer: &mut [u8; FD_PATH_BYTES]) -> &CStr {
     const PREFIX: &[u8] = b"/proc/self/fd/";
     buffer.fill(0);
     buffer[..PREFIX.len()].copy_from_slice(PREFIX);
-    let mut digits = [0u8; 10];
-    let mut at = digits.len();
-    let mut rest = fd.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    buffer[PREFIX.len()..PREFIX.len() + digits.len() - at].copy_from_slice(&digits[at..]);
+    let mut digits = [0; DIGITS];
+    let number = decimal(fd.unsigned_abs(), &mut digits);
+    buffer[PREFIX.len()..PREFIX.len() + number.len()].copy_from_slice(number);
     CStr::from_bytes_until_nul(buffer).unwrap_or(c"")
 }
 

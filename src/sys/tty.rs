@@ -3,17 +3,16 @@
 use super::{Result, open};
 use std::os::fd::RawFd;
 
-/// Opens a new terminal on the devpts instance whose `ptmx` is named by `dir` and `path`: (master, slave).
+/// Unlocks a new terminal and opens the slave of its `master`, which is what opening a devpts's `ptmx` gave.
 ///
-/// The slave is opened through its master (`TIOCGPTPEER`, Linux 4.13): no name in /dev/pts can be swapped meanwhile.
-/// CVE-2025-52565.
-pub fn open_pair(ptmx: RawFd) -> Result<RawFd> {
+/// `TIOCGPTPEER` (Linux 4.13) goes by the master's fd: no name in /dev/pts can be swapped meanwhile. CVE-2025-52565.
+pub fn open_slave(master: RawFd) -> Result<RawFd> {
     let unlock: libc::c_int = 0;
     // SAFETY: TIOCSPTLCK reads one int.
-    unsafe { syscall!(SYS_ioctl, ptmx, libc::TIOCSPTLCK, &raw const unlock) }?;
+    unsafe { syscall!(SYS_ioctl, master, libc::TIOCSPTLCK, &raw const unlock) }?;
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: TIOCGPTPEER takes flags by value and returns a new fd.
-    unsafe { syscall!(SYS_ioctl, ptmx, libc::TIOCGPTPEER, flags) }.map(|fd| fd as RawFd)
+    unsafe { syscall!(SYS_ioctl, master, libc::TIOCGPTPEER, flags) }.map(|fd| fd as RawFd)
 }
 
 /// `TIOCGPTN`: the number of a master's slave in its devpts.

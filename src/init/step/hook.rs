@@ -5,6 +5,7 @@ use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::hook::{self, Directory, Outcome, Setting};
 use crate::init::prepare::{Filter, program_of};
 use crate::plan::HookOp;
+use crate::sys::decimal::{DIGITS, decimal};
 use crate::sys::{open, process};
 
 /// A createContainer hook: in the container's namespaces, its program and paths still the host's. COMPAT(runc): it
@@ -33,12 +34,12 @@ fn run(
 ) -> Result {
     let arrays = &child.prepared.hooks[child.hooks_run];
     child.hooks_run += 1;
-    let mut digits = [0; 10];
-    let length = decimal(process::pid().unsigned_abs(), &mut digits);
+    let mut digits = [0; DIGITS];
+    let pid = decimal(process::pid().unsigned_abs(), &mut digits);
     let state = &child.prepared.hook_state;
     let input = open::memory_file(c"state", &state.head)
         .and_then(|file| {
-            append(file, &digits[..length])
+            append(file, pid)
                 .and_then(|()| append(file, &state.tail))
                 .map(|()| file)
         })
@@ -72,21 +73,4 @@ fn run(
 fn append(file: i32, bytes: &[u8]) -> crate::sys::Result<()> {
     open::seek_end(file)?;
     open::write_all(file, bytes)
-}
-
-/// Writes a number in decimal; its length.
-pub fn decimal(number: u32, buffer: &mut [u8]) -> usize {
-    let mut digits = [0u8; 10];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    buffer[..digits.len() - at].copy_from_slice(&digits[at..]);
-    digits.len() - at
 }

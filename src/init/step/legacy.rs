@@ -3,6 +3,7 @@
 
 use super::copy_up;
 use super::mount::{covered_mode, destination, like, octal, propagate, refuse_false_procfs};
+use super::page::Page;
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::path::Missing;
@@ -29,10 +30,10 @@ pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
     let covered = covered_mode(child, op);
     let place = destination(child, op, Missing::Directory)?;
     let mut buffer = [0; FD_PATH_BYTES];
-    let mut data = Data::of(options).during(Operation::SetOption)?;
+    let mut data = Page::of(options).during(Operation::SetOption)?;
     if let Some(mode) = covered {
         let mode = octal(mode);
-        data.push(b"mode", mode.split(|&digit| digit == 0).next())
+        data.push_option(b"mode", mode.split(|&digit| digit == 0).next())
             .during(Operation::SetOption)?;
     }
     let flags = superblock_flags | self::flags(op.attributes.set);
@@ -41,7 +42,7 @@ pub fn file_system(child: &mut Child, op: &MountOp) -> Result {
         fd_path(place, &mut buffer),
         Some(fs_type),
         flags,
-        data.as_c_str(),
+        data.text(),
     );
     if let (Err(Errno::EPERM | Errno::EBUSY), Some(host)) = (mounted, &op.fallback_bind) {
         open::close(place);
@@ -100,7 +101,7 @@ pub fn bind(
 #[cold]
 pub fn reconfigure(mounted: RawFd, superblock_flags: u64, options: &[FsOption]) -> Result {
     let kept = call::mount_flags(mounted).during(Operation::SetOption)? & !libc::MS_RDONLY;
-    let data = Data::of(options).during(Operation::SetOption)?;
+    let data = Page::of(options).during(Operation::SetOption)?;
     let mut buffer = [0; FD_PATH_BYTES];
     let flags = libc::MS_REMOUNT | kept | superblock_flags;
     call::mount(
@@ -108,7 +109,7 @@ pub fn reconfigure(mounted: RawFd, superblock_flags: u64, options: &[FsOption]) 
         fd_path(mounted, &mut buffer),
         None,
         flags,
-        data.as_c_str(),
+        data.text(),
     )
     .during(Operation::SetOption)
 }
@@ -175,50 +176,4 @@ pub fn remount_bind(fd: RawFd, set: u64, clear: u64) -> sys::Result<()> {
         libc::MS_REMOUNT | libc::MS_BIND | flags,
         None,
     )
-}
-
-/// Options joined by commas, on the stack: the kernel takes a page.
-struct Data {
-    bytes: [u8; 4096],
-    length: usize,
-}
-
-impl Data {
-    fn new() -> Data {
-        Data {
-            bytes: [0; 4096],
-            length: 0,
-        }
-    }
-
-    fn of(options: &[FsOption]) -> sys::Result<Data> {
-        let mut data = Data::new();
-        options.iter().try_for_each(|option| {
-            let value = option.value.as_deref().map(CStr::to_bytes);
-            data.push(option.key.to_bytes(), value)
-        })?;
-        Ok(data)
-    }
-
-    fn push(&mut self, key: &[u8], value: Option<&[u8]>) -> sys::Result<()> {
-        let comma: &[u8] = if self.length == 0 { b"" } else { b"," };
-        let equals: &[u8] = if value.is_some() { b"=" } else { b"" };
-        for part in [comma, key, equals, value.unwrap_or_default()] {
-            let end = self.length + part.len();
-            // One byte stays for the NUL.
-            self.bytes
-                .get_mut(self.length..end)
-                .filter(|_| end < 4096)
-                .ok_or(Errno::E2BIG)?
-                .copy_from_slice(part);
-            self.length = end;
-        }
-        Ok(())
-    }
-
-    fn as_c_str(&self) -> Option<&CStr> {
-        CStr::from_bytes_until_nul(&self.bytes)
-            .ok()
-            .filter(|text| !text.is_empty())
-    }
 }

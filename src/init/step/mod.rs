@@ -7,6 +7,7 @@ pub mod identity;
 pub mod legacy;
 pub mod mount;
 pub mod overlay;
+pub mod page;
 pub mod path;
 pub mod procfs;
 pub mod program;

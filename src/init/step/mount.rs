@@ -134,17 +134,10 @@ fn set_mode(context: RawFd, mode: u32) -> Result {
     call::set_option(context, c"mode", Some(value)).during(Operation::SetOption)
 }
 
+/// A new instance, which already has its attributes.
 fn attach_new(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
-    map_ids(child, tree, op.idmap.as_ref())?;
     let place = destination(child, op, Missing::Directory)?;
-    if op.copy_up {
-        copy_up::fill(place, tree).during(Operation::CopyUp)?;
-    }
-    attach_changed(tree, place, op, false)?;
-    propagate(tree, op)?;
-    open::close(place);
-    open::close(tree);
-    Ok(())
+    attach_at(child, op, tree, place, false)
 }
 
 fn bind(
@@ -185,11 +178,16 @@ fn bind_inner(
 fn attach_bind(child: &mut Child, op: &MountOp, tree: RawFd) -> Result {
     refuse_false_procfs(tree, op)?;
     let place = destination(child, op, like(tree)?)?;
+    attach_at(child, op, tree, place, true)
+}
+
+/// The detached mount `tree` becomes what `op` says, at `place`. Takes both.
+fn attach_at(child: &mut Child, op: &MountOp, tree: RawFd, place: RawFd, bind: bool) -> Result {
     map_ids(child, tree, op.idmap.as_ref())?;
     if op.copy_up {
         copy_up::fill(place, tree).during(Operation::CopyUp)?;
     }
-    attach_changed(tree, place, op, true)?;
+    attach_changed(tree, place, op, bind)?;
     propagate(tree, op)?;
     open::close(place);
     open::close(tree);

@@ -1,6 +1,7 @@
 //! An image's layers as the root file system: stacked in the container's own mount namespace, so that nothing of it was
 //! ever on the host and nothing has to be unmounted, whoever is killed. SPEC(config.md#root)
 
+use super::page::Page;
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::plan::{LowerOp, OverlayOp};
@@ -101,7 +102,7 @@ pub fn mount_by_numbers(op: &OverlayOp) -> Result {
         mount::attach(layer, place).during(Operation::AddLayer)?;
     }
     open::close(place);
-    let mut page = Page::default();
+    let mut page = Page::new();
     write_options(&mut page, op, upper).during(Operation::AddLayer)?;
     open::enter_path(c"/proc/self/fd").during(Operation::Enter)?;
     mount::mount(
@@ -109,7 +110,7 @@ pub fn mount_by_numbers(op: &OverlayOp) -> Result {
         &op.place,
         Some(c"overlay"),
         0,
-        Some(page.text()),
+        page.text(),
     )
     .during(Operation::CreateFileSystem)
 }
@@ -132,83 +133,10 @@ fn write_options(
         page.push(b",workdir=")?;
         page.push_number(work)?;
     }
-    for option in &op.options {
-        page.push(b",")?;
-        page.push(option.key.to_bytes())?;
-        if let Some(value) = &option.value {
-            page.push(b"=")?;
-            page.push(value.to_bytes())?;
-        }
-    }
-    Ok(())
+    page.push_options(&op.options)
 }
 
 /// `CloseFds` closes it at the latest.
 fn open_directory(path: &CStr) -> sys::Result<RawFd> {
     open::open_at(libc::AT_FDCWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)
-}
-
-/// The options of mount(2), on the stack: nothing may be allocated here.
-struct Page {
-    bytes: [u8; 4096],
-    length: usize,
-}
-
-impl Default for Page {
-    fn default() -> Self {
-        Page {
-            bytes: [0; 4096],
-            length: 0,
-        }
-    }
-}
-
-impl Page {
-    /// The last byte stays the NUL that it is.
-    fn push(&mut self, text: &[u8]) -> sys::Result<()> {
-        let end = self.length + text.len();
-        if end >= self.bytes.len() {
-            return Err(Errno::E2BIG);
-        }
-        self.bytes[self.length..end].copy_from_slice(text);
-        self.length = end;
-        Ok(())
-    }
-
-    fn push_number(&mut self, number: RawFd) -> sys::Result<()> {
-        let mut digits = [0; 10];
-        let mut rest = number.unsigned_abs();
-        let mut first = digits.len();
-        loop {
-            first -= 1;
-            digits[first] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 || first == 0 {
-                break;
-            }
-        }
-        self.push(&digits[first..])
-    }
-
-    fn text(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn five_hundred_layers_fit_into_a_page() {
-        let mut page = Page::default();
-        page.push(b"lowerdir=").expect("fits");
-        for layer in 0..500 {
-            page.push_number(layer).expect("fits");
-            page.push(b":").expect("fits");
-        }
-        assert!(page.text().to_bytes().starts_with(b"lowerdir=0:1:2:"));
-        assert!(page.text().to_bytes().ends_with(b":499:"));
-        assert_eq!(page.push(&[b'x'; 4096]), Err(Errno::E2BIG));
-    }
 }

@@ -4,6 +4,7 @@
 use crate::init::child::Child;
 use crate::init::failure::{During, Failure, Operation, Result};
 use crate::init::path::{self, Missing};
+use crate::sys::decimal::{DIGITS, decimal};
 use crate::sys::{mount, open, socket, tty};
 use nix::errno::Errno;
 use std::os::fd::RawFd;
@@ -19,7 +20,7 @@ pub fn open_terminal(
     uid: u32,
 ) -> Result {
     let master = open_master(child)?;
-    let slave = tty::open_pair(master).during(Operation::OpenTerminal)?;
+    let slave = tty::open_slave(master).during(Operation::OpenTerminal)?;
     if (rows, columns) != (0, 0) {
         tty::set_size(master, rows, columns).during(Operation::OpenTerminal)?;
     }
@@ -43,28 +44,19 @@ pub fn open_terminal(
 /// The container's ptmx when it has a devpts; else the host's, as runc and crun do.
 fn open_master(child: &Child) -> Result<RawFd> {
     let flags = libc::O_RDWR | libc::O_NOCTTY;
-    if child.root >= 0 || child.prepared.plan.new_namespaces == 0 {
-        let root = if child.root >= 0 {
-            child.root
-        } else {
-            libc::AT_FDCWD
-        };
-        let path = if child.root >= 0 {
-            c"dev/pts/ptmx"
-        } else {
-            c"/dev/pts/ptmx"
-        };
-        let opened = if child.root >= 0 {
-            path::open_existing(root, path, flags)
-        } else {
-            open::open_at(root, path, flags, 0)
-        };
-        if let Ok(master) = opened {
-            if open::file_system_type(master) == Ok(DEVPTS_SUPER_MAGIC) {
-                return Ok(master);
-            }
-            open::close(master);
+    let containers = match child.root {
+        // `exec`: what is `/` here is the container's already.
+        -1 if child.prepared.plan.new_namespaces == 0 => {
+            open::open_at(libc::AT_FDCWD, c"/dev/pts/ptmx", flags, 0)
         }
+        -1 => Err(Errno::ENOENT),
+        root => path::open_existing(root, c"dev/pts/ptmx", flags),
+    };
+    if let Ok(master) = containers {
+        if open::file_system_type(master) == Ok(DEVPTS_SUPER_MAGIC) {
+            return Ok(master);
+        }
+        open::close(master);
     }
     let master =
         open::open_at(libc::AT_FDCWD, c"/dev/ptmx", flags, 0).during(Operation::OpenTerminal)?;
@@ -102,5 +94,9 @@ fn bind_console(child: &Child, slave: RawFd) -> Result {
 fn terminal_name(number: u32, buffer: &mut [u8; 24]) -> usize {
     const PREFIX: &[u8] = b"/dev/pts/";
     buffer[..PREFIX.len()].copy_from_slice(PREFIX);
-    PREFIX.len() + super::hook::decimal(number, &mut buffer[PREFIX.len()..])
+    let mut digits = [0; DIGITS];
+    let number = decimal(number, &mut digits);
+    let length = PREFIX.len() + number.len();
+    buffer[PREFIX.len()..length].copy_from_slice(number);
+    length
 }
