@@ -3,7 +3,7 @@
 //! It knows nothing of where the bytes come from or go to.
 
 use crate::digest::{Digest, Hasher};
-use crate::error::{Error, Kind};
+use crate::error::{Context, Error, Kind, Result};
 use std::io::{self, Read};
 
 /// Passes on a blob's bytes. EOF is only returned once exactly `size` bytes with the right digest went through.
@@ -67,6 +67,16 @@ impl<R: Read> Read for VerifyingReader<R> {
         }
         Ok(count)
     }
+}
+
+/// Refuses a manifest or an index that isn't the blob of this digest and size.
+pub(crate) fn manifest(bytes: &[u8], digest: Digest, size: u64) -> Result<()> {
+    io::copy(
+        &mut VerifyingReader::new(bytes, digest, size),
+        &mut io::sink(),
+    )
+    .map(drop)
+    .context("manifest")
 }
 
 #[cfg(test)]

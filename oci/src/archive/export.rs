@@ -2,6 +2,7 @@
 //!
 //! Every blob is verified on its way out; a file appears whole or not at all, and the same image makes the same bytes.
 
+use super::layout::blob_path;
 use super::replace;
 use crate::descriptor::{Blob, Compression, REF_NAME, ref_name};
 use crate::error::{Context, Error, Kind, Result};
@@ -73,9 +74,10 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
 fn write_layout(store: &Store, image: &Image, dir: &Path, name: Option<String>) -> Result<()> {
     let manifest = manifest_of(store, image)?;
     for blob in blobs(image, &manifest)? {
-        let parent = dir.join("blobs").join(blob.digest.algorithm().name());
-        fs::create_dir_all(&parent).context(format_args!("create {}", parent.display()))?;
-        let target = parent.join(blob.digest.hex());
+        let target = dir.join(blob_path(&blob.digest));
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).context(format_args!("create {}", parent.display()))?;
+        }
         if fs::metadata(&target).is_ok_and(|meta| meta.len() == blob.size) {
             continue;
         }
@@ -128,12 +130,7 @@ pub fn write_oci_archive(
     archive.bytes("oci-layout", LAYOUT)?;
     archive.bytes("index.json", &json(&index)?)?;
     for blob in blobs(image, &manifest)? {
-        let path = format!(
-            "blobs/{}/{}",
-            blob.digest.algorithm().name(),
-            blob.digest.hex()
-        );
-        archive.blob(store, &path, &blob)?;
+        archive.blob(store, &blob_path(&blob.digest), &blob)?;
     }
     archive.finish()
 }

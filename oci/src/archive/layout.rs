@@ -69,7 +69,8 @@ fn name(descriptor: &spec::Descriptor) -> Option<&str> {
     annotation(descriptor, "io.containerd.image.name").or(ref_name(descriptor))
 }
 
-fn path(digest: &Digest) -> String {
+/// Where a layout has a blob.
+pub(super) fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
@@ -84,11 +85,12 @@ impl<F: Files> Source for Layout<F> {
 
     fn read_document(&self, descriptor: &spec::Descriptor) -> Result<Vec<u8>> {
         let blob = Blob::of(descriptor)?;
-        self.files.read(&path(&blob.digest), MAX_MANIFEST_BYTES)
+        self.files
+            .read(&blob_path(&blob.digest), MAX_MANIFEST_BYTES)
     }
 
     fn open(&self, blob: &Blob, _role: Role, offset: u64) -> Result<Box<dyn Read + Send + '_>> {
-        let (size, reader) = self.files.open(&path(&blob.digest), offset)?;
+        let (size, reader) = self.files.open(&blob_path(&blob.digest), offset)?;
         match size == blob.size {
             true => Ok(reader),
             false => {

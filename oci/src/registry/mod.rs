@@ -22,7 +22,6 @@ pub use endpoint::Mirror;
 use crate::descriptor::{
     Blob, DOCKER_INDEX, DOCKER_MANIFEST, MediaKind, OCI_INDEX, OCI_MANIFEST, media_kind,
 };
-use crate::digest::Digest;
 use crate::error::{Context, Error, Kind, Result};
 use crate::manifest::{Document, MAX_MANIFEST_BYTES};
 use crate::progress::{Progress, Role};
@@ -30,7 +29,7 @@ use crate::reference::{self, Reference};
 use crate::spec;
 use crate::store::Store;
 use crate::transfer::{self, LayerSink, Root, Source, Stored};
-use crate::verify::VerifyingReader;
+use crate::verify;
 use body::ResumingBody;
 use endpoint::Endpoint;
 use http::{Client, Request};
@@ -168,7 +167,7 @@ impl Source for Registry<'_> {
         let (content_type, bytes) = self.document(name)?;
         let blob = Blob::of_bytes(&bytes);
         if let Some(digest) = wanted {
-            verify(&bytes, &digest.parse()?)?;
+            verify::manifest(&bytes, digest.parse()?, bytes.len() as u64)?;
         }
         let media_type = announced(&content_type, &bytes)?;
         let mut descriptor = blob.descriptor(&media_type)?;
@@ -192,13 +191,6 @@ impl Source for Registry<'_> {
             self.on_endpoints(|endpoint| ResumingBody::open(&self.client, endpoint, blob, offset))?;
         Ok(Box::new(body))
     }
-}
-
-fn verify(bytes: &[u8], digest: &Digest) -> Result<()> {
-    let mut reader = VerifyingReader::new(bytes, digest.clone(), bytes.len() as u64);
-    std::io::copy(&mut reader, &mut std::io::sink())
-        .map(drop)
-        .context("manifest")
 }
 
 /// The media type of a document: what the registry calls it, unless that is vague and the document says more.

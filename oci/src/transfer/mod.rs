@@ -15,6 +15,7 @@ use crate::platform::Platform;
 use crate::progress::{Progress, Role, Stage};
 use crate::spec;
 use crate::store::{Begin, Lease, Store};
+use crate::verify;
 use std::io::Read;
 
 /// Indexes in indexes are followed this deep.
@@ -253,7 +254,8 @@ impl Transfer<'_> {
         let top = descriptor.digest().to_string();
         for depth in 0..=MAX_INDEX_DEPTH {
             let media_type = descriptor.media_type().to_string();
-            verify(&descriptor, &bytes)?;
+            let blob = Blob::of(&descriptor)?;
+            verify::manifest(&bytes, blob.digest, blob.size)?;
             match Document::parse(&bytes, Some(&media_type))? {
                 Document::Manifest(manifest) => {
                     if depth > 0 {
@@ -330,14 +332,6 @@ impl Transfer<'_> {
             )),
         }
     }
-}
-
-fn verify(descriptor: &spec::Descriptor, bytes: &[u8]) -> Result<()> {
-    let blob = Blob::of(descriptor)?;
-    let mut reader = crate::verify::VerifyingReader::new(bytes, blob.digest, blob.size);
-    std::io::copy(&mut reader, &mut std::io::sink())
-        .map(drop)
-        .context("manifest")
 }
 
 /// So that `NAME@DIGEST` finds the image by the digest that the registry shows, too.
