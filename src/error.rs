@@ -1,6 +1,6 @@
 //! The one error type of the binary: a sentence with its operation, arguments and errno, and sometimes a hint.
 //!
-//! An error is made where something failed, gains context on its way up, and is printed once, by `main`.
+//! An error is made where something failed, gains context on its way up, and is printed once, by `cli::run`.
 
 use nix::errno::Errno;
 use std::fmt;

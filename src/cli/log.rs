@@ -1,6 +1,6 @@
 //! Where diagnostics go: stderr for people, a log in logrus's text or JSON for engines.
 //!
-//! The rest of the binary says `log::warn!`; only `main` reports an error, once. COMPAT(podman): it reads the whole
+//! The rest of the binary says `log::warn!`; only `cli::run` reports an error, once. COMPAT(podman): it reads the whole
 //! JSON log as one object when a command failed, so warnings are held back until it is known that none did.
 
 use crate::container::options::{LogLevel, LogOptions, LogTarget};

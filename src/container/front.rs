@@ -4,6 +4,7 @@
 use super::monitor::{self, Watched};
 use crate::error::{Context, Error, Result};
 use crate::init::parent::Running;
+use crate::plan::process::DEFAULT_PATH;
 use crate::sys::clone::{Fork, ForkFlags, fork_then};
 use crate::sys::process::{self, TextArray};
 use crate::sys::{entry, open, signal, tty};
@@ -14,8 +15,6 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Where a container finds it; also its first word, by which it knows what it is.
 pub const PATH: &str = "/dev/init";
-/// Where programs are sought when the environment has no PATH.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What shells answer when a program can't be executed, and when there is none.
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use oci::runtime::IdMapping;
 use rootfs::mount::{Idmap, IdmapSource};
 use std::ffi::CString;
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// The detached mounts of `prepared_mounts`, -1 for a device that the child is to find itself, then the user namespaces of the id-mapped steps, each in the plan's order.
 pub fn prepare(plan: &Plan) -> Result<(Vec<RawFd>, Vec<RawFd>)> {
@@ -56,7 +56,7 @@ pub fn prepare_root(plan: &Plan) -> Result<RawFd> {
         recursive: false,
     };
     map_tree(plan, &tree, &idmap, &shown)?;
-    let number = std::os::fd::AsRawFd::as_raw_fd(&tree);
+    let number = tree.as_raw_fd();
     let through = |path: &CString| {
         let below = &path.to_bytes()[base.as_bytes().len()..];
         CString::new([format!("/proc/self/fd/{number}").as_bytes(), below].concat())
@@ -70,7 +70,7 @@ pub fn prepare_root(plan: &Plan) -> Result<RawFd> {
     let lowers = op.lowers.iter().zip(&images);
     let lowers = lowers.map(|(lower, image)| match (lower, image) {
         (LowerOp::Directory(path), _) => LowerOp::Directory(through(path)),
-        (_, Some(image)) => LowerOp::Mounted(std::os::fd::AsRawFd::as_raw_fd(image)),
+        (_, Some(image)) => LowerOp::Mounted(image.as_raw_fd()),
         (lower, None) => lower.clone(),
     });
     let mapped = OverlayOp {
@@ -185,11 +185,11 @@ fn map_tree(plan: &Plan, tree: &OwnedFd, idmap: &Idmap, source: &str) -> Result<
     let namespace = user_namespace(plan, idmap)?;
     let change = AttributeChange {
         set: attribute::IDMAP,
-        user_namespace: Some(std::os::fd::AsRawFd::as_raw_fd(&namespace)),
+        user_namespace: Some(namespace.as_raw_fd()),
         recursive: idmap.recursive,
         ..AttributeChange::default()
     };
-    set_attributes(std::os::fd::AsRawFd::as_raw_fd(tree), change)
+    set_attributes(tree.as_raw_fd(), change)
         .context(format_args!("map the ids of the mount of {source}"))
         .map_err(|error| match error.os() {
             Some(Errno::EINVAL) => {
@@ -251,6 +251,6 @@ fn user_namespace(plan: &Plan, idmap: &Idmap) -> Result<OwnedFd> {
             std::fs::File::open(&path).context(format_args!("open {path}"))
         });
     let _ = pidfd_send_signal(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL);
-    let _ = wait_pidfd(std::os::fd::AsRawFd::as_raw_fd(&pidfd), true);
+    let _ = wait_pidfd(pidfd.as_raw_fd(), true);
     namespace.map(OwnedFd::from)
 }

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// The socket's name in the state directory.
+/// The socket's name in the state directory. It is there exactly as long as init waits for `start`.
 pub const START_SOCKET: &str = "start.sock";
 
 fn open_socket() -> nix::Result<OwnedFd> {

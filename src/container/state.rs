@@ -24,8 +24,6 @@ const STATE: &str = "state.json";
 const CREATING: &str = "creating.json";
 /// The configuration as it was at `create`. SPEC(runtime.md#lifecycle): later changes of the bundle's have no effect.
 const CONFIG: &str = "config.json";
-/// Where init waits for `start`; exists exactly as long as it does.
-const START_SOCKET: &str = "start.sock";
 /// Nearly every record fits in this, in bytes.
 const LIKELY_STATE_BYTES: usize = 4 << 10;
 /// A state file larger than this isn't ours, in bytes: annotations are all that grows in it.
@@ -201,7 +199,7 @@ impl StateDir {
 
     /// Path of the socket at which init waits for `start`.
     pub fn start_socket(&self) -> PathBuf {
-        self.path.join(START_SOCKET)
+        self.path.join(super::listener::START_SOCKET)
     }
 
     /// Whether init still waits for `start`.
@@ -268,23 +266,13 @@ impl StateDir {
             .map_err(|error| damaged(&self.id, &path, &error.to_string()))
     }
 
-    /// Frees the id: removes the directory with all that is in it.
-    pub fn remove(self) -> Result<()> {
-        self.clear()
-    }
-
     /// Takes the lock that [`StateDir::unlock`] gave up; an error when the container was deleted meanwhile.
     pub fn lock_again(&mut self) -> Result<()> {
         self.lock(FlockArg::LockExclusive)
     }
 
-    /// Init no longer waits for `start`.
-    pub fn started(&self) -> Result<()> {
-        super::listener::remove(&self.path)
-    }
-
-    /// Removes the directory and all in it; the id is free then.
-    pub fn clear(&self) -> Result<()> {
+    /// Frees the id: removes the directory with all that is in it.
+    pub fn remove(self) -> Result<()> {
         for file in [STATE, CREATING, CONFIG] {
             let _ = fs::remove_file(self.path.join(file));
         }

@@ -108,15 +108,6 @@ pub fn raise_ambient(capability: u8) -> Result<()> {
     )
 }
 
-/// prctl(2), `PR_CAP_AMBIENT_CLEAR_ALL`.
-pub fn clear_ambient() -> Result<()> {
-    prctl(
-        libc::PR_CAP_AMBIENT,
-        libc::PR_CAP_AMBIENT_CLEAR_ALL as u64,
-        0,
-    )
-}
-
 /// prctl(2), `PR_SET_NO_NEW_PRIVS`.
 pub fn no_new_privileges() -> Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)

@@ -140,12 +140,6 @@ pub fn change_mode(fd: RawFd, mode: u32) -> Result<()> {
     unsafe { syscall!(SYS_fchmod, fd, mode) }.map(drop)
 }
 
-/// fchmodat(2), which follows a link in the last place: only for names that were just made.
-pub fn change_mode_at(dir: RawFd, name: &CStr, mode: u32) -> Result<()> {
-    // SAFETY: name is NUL-terminated.
-    unsafe { syscall!(SYS_fchmodat, dir, name.as_ptr(), mode) }.map(drop)
-}
-
 /// fstat(2).
 pub fn stat(fd: RawFd) -> Result<libc::stat> {
     // SAFETY: stat is plain data for which zeroes are valid, and valid for writing.

@@ -1,6 +1,6 @@
 //! `image export`: an image of the store into a file or directory.
 
-use super::{explain, store};
+use super::store;
 use crate::cli::ExitCode;
 use crate::cli::argument::positional;
 use crate::container::Globals;
@@ -26,10 +26,10 @@ pub fn command() -> Command {
 
 pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let destination = positional(matches, "destination").unwrap_or_default();
-    let location = destination.parse().map_err(explain)?;
+    let location = destination.parse()?;
     let store = store(matches)?;
     let name = positional(matches, "image").unwrap_or_default();
-    let image = store.resolve(&name).map_err(explain)?;
-    oci::archive::export(&store, &image, &location).map_err(explain)?;
+    let image = store.resolve(&name)?;
+    oci::archive::export(&store, &image, &location)?;
     Ok(ExitCode::SUCCESS)
 }

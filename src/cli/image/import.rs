@@ -2,7 +2,7 @@
 
 use super::progress::Reporter;
 use super::pull::{transfer_arguments, transfer_options};
-use super::{explain, store};
+use super::store;
 use crate::cli::ExitCode;
 use crate::cli::argument::positional;
 use crate::container::Globals;
@@ -34,12 +34,12 @@ pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
 
 /// Also what `pull` does with a file or directory.
 pub(super) fn run_with(matches: &ArgMatches, word: &str, name: Option<&str>) -> Result<ExitCode> {
-    let location = word.parse().map_err(explain)?;
+    let location = word.parse()?;
     let store = store(matches)?;
     let reporter = Reporter::new(matches)?;
     let how = transfer_options(matches)?;
     let imported = oci::archive::import(&store, &location, name, &how, &StoreOnly, &reporter);
-    let (name, stored) = reporter.finish(imported).map_err(explain)?;
+    let (name, stored) = reporter.finish(imported)?;
     reporter.done(&name, &stored)?;
     Ok(ExitCode::SUCCESS)
 }

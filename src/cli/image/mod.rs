@@ -103,11 +103,6 @@ pub(in crate::cli) fn store_root(matches: &ArgMatches) -> PathBuf {
     })
 }
 
-/// The crate's error as ours: its sentence and its advice.
-fn explain(error: oci::Error) -> Error {
-    error.into()
-}
-
 /// Bytes for people: `12.3 MB`.
 pub(in crate::cli) fn human(bytes: u64) -> String {
     let units = ["kB", "MB", "GB", "TB", "PB", "EB"];

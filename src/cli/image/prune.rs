@@ -1,7 +1,7 @@
 //! `image prune`: removes what no name, no container and no running pull leads to: blobs, unpacked layers, directories of
 //! containers that are gone.
 
-use super::{explain, home, human};
+use super::{home, human};
 use crate::cli::ExitCode;
 use crate::cli::argument::flag;
 use crate::cli::print;
@@ -20,7 +20,7 @@ pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let home = home(matches)?;
     sweep(globals, &home);
     let containers = sweep_snapshots(&home)?;
-    let pruned = home.store.prune(matches.get_flag("all")).map_err(explain)?;
+    let pruned = home.store.prune(matches.get_flag("all"))?;
     let layers = remove_unused_layers(&home)?;
     let mut text: String = pruned
         .names

@@ -2,8 +2,8 @@
 
 use super::credential;
 use super::progress::Reporter;
+use super::store;
 use super::unpacking::max_layer_bytes;
-use super::{explain, store};
 use crate::cli::ExitCode;
 use crate::cli::argument::{flag, option, options, path, positional, text, texts};
 use crate::container::Globals;
@@ -60,9 +60,9 @@ pub(in crate::cli) fn registry_arguments(command: Command) -> Command {
 
 pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let word = positional(matches, "image").unwrap_or_default();
-    let reference = match word.parse().map_err(explain)? {
+    let reference = match word.parse()? {
         Location::Registry(reference) => reference,
-        Location::Name(name) => reference::parse(&name).map_err(explain)?,
+        Location::Name(name) => reference::parse(&name)?,
         _ => return super::import::run_with(matches, &word, None),
     };
     let store = store(matches)?;
@@ -75,7 +75,7 @@ pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
         &StoreOnly,
         &reporter,
     );
-    let stored = reporter.finish(stored).map_err(explain)?;
+    let stored = reporter.finish(stored)?;
     reporter.done(&reference::store_name(&reference), &stored)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -101,7 +101,7 @@ pub(in crate::cli) fn transfer_arguments(command: Command) -> Command {
 pub(in crate::cli) fn transfer_options(matches: &ArgMatches) -> Result<transfer::Options> {
     let mut how = transfer::Options::default();
     if let Some(platform) = text(matches, "platform")? {
-        how.platform = platform.parse::<Platform>().map_err(explain)?;
+        how.platform = platform.parse::<Platform>()?;
     }
     if let Some(jobs) = text(matches, "jobs")? {
         let number = jobs.parse().ok().filter(|jobs| (1..=64).contains(jobs));
@@ -129,11 +129,11 @@ pub(in crate::cli) fn registry_options(matches: &ArgMatches) -> Result<Options> 
         options.credentials.files = vec![file];
     }
     if let Some(given) = text(matches, "creds")? {
-        options.credentials.given = Some(Credential::parse(&given).map_err(explain)?);
+        options.credentials.given = Some(Credential::parse(&given)?);
     }
     options.conf = super::conf::registries_conf()?;
     for mirror in texts(matches, "mirror")? {
-        options.mirrors.push(mirror.parse().map_err(explain)?);
+        options.mirrors.push(mirror.parse()?);
     }
     Ok(options)
 }

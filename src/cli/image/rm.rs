@@ -1,7 +1,7 @@
 //! `image rm`: takes images' names away, and what nothing needs any more.
 
 use super::inspect::{images, names};
-use super::{explain, home, human};
+use super::{home, human};
 use crate::cli::ExitCode;
 use crate::cli::argument::flag;
 use crate::cli::print;
@@ -23,10 +23,7 @@ pub fn command() -> Command {
 pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let home = home(matches)?;
     for name in names(matches) {
-        let garbage = home
-            .store
-            .remove(name, matches.get_flag("force"))
-            .map_err(explain)?;
+        let garbage = home.store.remove(name, matches.get_flag("force"))?;
         let layers = remove_unused_layers(&home)?;
         print(&format!(
             "{name}: removed, {} freed\n",

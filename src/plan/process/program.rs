@@ -7,7 +7,7 @@ use oci::runtime::Process;
 use std::ffi::CString;
 
 /// Where programs are sought when the environment has no PATH.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The program with its environment; `extra` variables come from the runtime and give way to the author's.
 pub fn plan_program(

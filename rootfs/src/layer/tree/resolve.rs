@@ -125,12 +125,17 @@ impl Walk {
         Ok(Found { fd, path })
     }
 
+    /// The directory that the walk is in.
+    fn here(&self) -> BorrowedFd<'_> {
+        match self.stack.last() {
+            Some((fd, _)) => fd.as_fd(),
+            None => self.root.as_fd(),
+        }
+    }
+
     fn enter(&mut self, name: &[u8], missing: &mut impl Missing) -> Result<(), Errno> {
         for attempt in 0.. {
-            let here = self
-                .stack
-                .last()
-                .map_or(self.root.as_fd(), |(fd, _)| fd.as_fd());
+            let here = self.here();
             let errno = match statat(here, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
                     FileType::Directory => break,
@@ -148,11 +153,7 @@ impl Walk {
         if self.stack.len() >= WALK_DEPTH {
             return Err(Errno::NAMETOOLONG);
         }
-        let here = self
-            .stack
-            .last()
-            .map_or(self.root.as_fd(), |(fd, _)| fd.as_fd());
-        let fd = openat(here, name, DIRECTORY, Mode::empty())?;
+        let fd = openat(self.here(), name, DIRECTORY, Mode::empty())?;
         self.stack.push((fd, name.to_vec()));
         Ok(())
     }
@@ -162,11 +163,7 @@ impl Walk {
         if self.links > LINKS_FOLLOWED {
             return Err(Errno::LOOP);
         }
-        let here = self
-            .stack
-            .last()
-            .map_or(self.root.as_fd(), |(fd, _)| fd.as_fd());
-        let target = readlinkat(here, name, Vec::new())?;
+        let target = readlinkat(self.here(), name, Vec::new())?;
         if target.as_bytes().starts_with(b"/") {
             self.stack.clear();
         }
