@@ -5,7 +5,7 @@
 use super::{ExitCode, print_json, version};
 use crate::container::Globals;
 use crate::error::Result;
-use crate::plan::seccomp;
+use crate::plan::{namespaces, seccomp};
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
@@ -16,10 +16,6 @@ const HOOKS: [&str; 6] = [
     "startContainer",
     "poststart",
     "poststop",
-];
-
-const NAMESPACES: [&str; 8] = [
-    "cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts",
 ];
 
 const MEMORY_MODES: [&str; 7] = [
@@ -74,7 +70,7 @@ fn features() -> Value {
 
 fn linux() -> Value {
     json!({
-        "namespaces": NAMESPACES,
+        "namespaces": sorted(namespaces::TYPES.map(|(name, _)| name).into_iter()),
         "capabilities": capabilities(),
         "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true},
         "seccomp": {

@@ -37,16 +37,16 @@ pub fn watch(
         .inspect_err(|error| log::warn!("events of {id}: no word of oom: {error}"))
         .ok();
     let mut due = Instant::now();
-    let mut told = false;
-    let mut struck = false;
+    let mut measure_now = false;
+    let mut reported_oom = false;
     loop {
         // What was used when memory ran out is told with the event.
-        if told || due <= Instant::now() {
+        if measure_now || due <= Instant::now() {
             let Ok(stats) = measure(&record) else {
                 return Ok(());
             };
             report(Event::Stats(Box::new(stats)))?;
-            if !std::mem::take(&mut told) {
+            if !std::mem::take(&mut measure_now) {
                 due += interval;
             }
         }
@@ -56,11 +56,11 @@ pub fn watch(
             Woken::Oom => match oom.as_mut().map(OomWatch::news).transpose()? {
                 Some(OomNews::Kills(count)) => {
                     (0..count).try_for_each(|_| report(Event::Oom))?;
-                    told = true;
-                    struck |= count > 0;
+                    measure_now = true;
+                    reported_oom |= count > 0;
                 }
                 Some(OomNews::CgroupGone) | None => {
-                    let last = oom.as_ref().filter(|_| !struck);
+                    let last = oom.as_ref().filter(|_| !reported_oom);
                     let last = last.and_then(OomWatch::last_report);
                     return last.map_or(Ok(()), |_| report(Event::Oom));
                 }

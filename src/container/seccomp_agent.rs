@@ -34,7 +34,7 @@ pub fn send(
             "annotations": record.annotations,
         },
     });
-    let named = format_args!("seccomp agent {}", agent.path).to_string();
+    let named = format!("seccomp agent {}", agent.path);
     let stream =
         UnixStream::connect(&agent.path).context(format_args!("failed to connect with {named}"))?;
     socket::send(

@@ -8,6 +8,7 @@ use super::message::ParentEnd;
 use super::prepare::Prepared;
 use super::{child, trace};
 use crate::error::{Context, Error, Result};
+use crate::plan::namespaces;
 use crate::sys::clone::{Answer, Fork, ForkFlags, borrow_process, fork_then, setns, unshare};
 use crate::sys::{open, socket};
 use nix::errno::Errno;
@@ -112,22 +113,7 @@ fn explain(flags: u64, errno: Errno) -> Error {
 
 /// Namespace flags in words, as the specification names the types.
 pub fn namespace_names(flags: u64) -> String {
-    const NAMES: [(i32, &str); 8] = [
-        (libc::CLONE_NEWUSER, "user"),
-        (libc::CLONE_NEWPID, "pid"),
-        (libc::CLONE_NEWNS, "mount"),
-        (libc::CLONE_NEWNET, "network"),
-        (libc::CLONE_NEWIPC, "ipc"),
-        (libc::CLONE_NEWUTS, "uts"),
-        (libc::CLONE_NEWCGROUP, "cgroup"),
-        (libc::CLONE_NEWTIME, "time"),
-    ];
-    let names: Vec<_> = NAMES
-        .iter()
-        .filter(|(flag, _)| flags & *flag as u64 != 0)
-        .map(|(_, name)| *name)
-        .collect();
-    names.join("+")
+    namespaces::names(flags).join("+")
 }
 
 /// How far the borrowed process came, the first number of its [`Answer`].

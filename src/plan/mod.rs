@@ -214,7 +214,7 @@ pub fn plan(spec: &Spec, host: &Host, options: &Options) -> Result<Plan> {
         new_namespaces,
         id_maps: namespaces
             .makes(libc::CLONE_NEWUSER)
-            .then(|| namespaces::id_maps(spec, host, options)),
+            .then(|| namespaces::id_maps(spec, host)),
         time_offsets: namespaces::time_offsets(spec, linux, &namespaces),
         oom_score_adj: process.and_then(|process| process.oom_score_adj),
         rlimits: process
@@ -313,7 +313,7 @@ pub fn plan_exec(
     let user_namespace = namespaces.has(libc::CLONE_NEWUSER);
     let start = Start {
         seccomp: seccomp.as_ref().map(|plan| plan.listener.is_some()),
-        keep_groups: namespaces::keeps_groups(spec, process, host, options)?,
+        keep_groups: namespaces::keeps_groups(spec, process, host)?,
         user_namespace,
         ..Start::default()
     };

@@ -1,6 +1,6 @@
 //! Namespaces: which are new, which are joined, whose ids mean what. SPEC(config-linux.md#namespaces)
 
-use super::{IdMaps, JoinNamespace, Options};
+use super::{IdMaps, JoinNamespace};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use oci::runtime::{IdMapping, Linux, Process, Spec};
@@ -17,6 +17,12 @@ pub const TYPES: [(&str, u64); 8] = [
     ("user", libc::CLONE_NEWUSER as u64),
     ("mount", libc::CLONE_NEWNS as u64),
 ];
+
+/// The types behind flags, by the specification's names.
+pub fn names(flags: u64) -> Vec<&'static str> {
+    let chosen = TYPES.iter().filter(|(_, flag)| flags & flag != 0);
+    chosen.map(|(name, _)| *name).collect()
+}
 
 /// Which namespaces a container gets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,7 +79,7 @@ impl Namespaces {
 }
 
 /// The maps of a new user namespace; without any in the configuration, the caller's own ids become root's.
-pub fn id_maps(spec: &Spec, host: &Host, _options: &Options) -> IdMaps {
+pub fn id_maps(spec: &Spec, host: &Host) -> IdMaps {
     let linux = spec.linux.as_ref();
     let given = |pick: fn(&Linux) -> &Vec<IdMapping>| linux.map(pick).cloned().unwrap_or_default();
     let (mut uids, mut gids) = (
@@ -118,15 +124,10 @@ fn writes_any_map(host: &Host) -> bool {
 
 /// Whether the process keeps the caller's groups: asked for by annotation, or because the kernel denies setgroups to
 /// the user namespace of an unprivileged caller. A process that wants groups of its own then fails by name.
-pub fn keeps_groups(
-    spec: &Spec,
-    process: &Process,
-    host: &Host,
-    options: &Options,
-) -> Result<bool> {
+pub fn keeps_groups(spec: &Spec, process: &Process, host: &Host) -> Result<bool> {
     let none = Linux::default();
     let namespaces = Namespaces::of(spec.linux.as_ref().unwrap_or(&none))?;
-    let denied = namespaces.has(libc::CLONE_NEWUSER) && id_maps(spec, host, options).deny_setgroups;
+    let denied = namespaces.has(libc::CLONE_NEWUSER) && id_maps(spec, host).deny_setgroups;
     Ok(asks_to_keep_groups(spec) || denied && process.user.additional_gids.is_empty())
 }
 

@@ -106,8 +106,7 @@ impl<'p> Planner<'p> {
     /// SPEC(config-linux.md#namespaces)
     fn enter_namespaces(&mut self) {
         if self.namespaces.has(libc::CLONE_NEWUSER) {
-            let deny =
-                super::namespaces::id_maps(self.spec, self.host, self.options).deny_setgroups;
+            let deny = super::namespaces::id_maps(self.spec, self.host).deny_setgroups;
             let (uid, gid) = super::namespaces::root_ids(self.linux);
             self.push(Step::BecomeNamespaceRoot {
                 uid,
@@ -426,12 +425,7 @@ impl<'p> Planner<'p> {
         let start = Start {
             seccomp: self.listens,
             hooks: hook_ops("hooks.startContainer", hooks)?,
-            keep_groups: super::namespaces::keeps_groups(
-                self.spec,
-                process,
-                self.host,
-                self.options,
-            )?,
+            keep_groups: super::namespaces::keeps_groups(self.spec, process, self.host)?,
             user_namespace: self.namespaces.has(libc::CLONE_NEWUSER),
             makes_directory: true,
         };

@@ -8,6 +8,7 @@ use super::gvariant::{self, Value};
 use super::v2::weight_of_shares;
 use crate::error::{Error, Result};
 use crate::host::{CgroupLayout, Host};
+use crate::plan::process::parse_list;
 use oci::runtime::{Resources, Spec};
 
 /// A transient scope.
@@ -174,14 +175,7 @@ pub fn limits(resources: &Resources, v2: bool) -> Result<Vec<(String, Value)>> {
                 ("AllowedMemoryNodes", &cpu.mems),
             ];
             for (name, list) in masks.into_iter().filter(|(_, list)| !list.is_empty()) {
-                found.push((
-                    name,
-                    mask(list).ok_or_else(|| {
-                        Error::new(format!(
-                            "linux.resources.cpu: {list:?} is no list of numbers"
-                        ))
-                    })?,
-                ));
+                found.push((name, mask(list)?));
             }
         }
     }
@@ -252,26 +246,17 @@ fn unified(resources: &Resources) -> Vec<(&'static str, Value)> {
     found.collect()
 }
 
-/// `0-2,9` as the bytes of a bit mask.
-fn mask(list: &str) -> Option<Value> {
-    let mut bytes: Vec<u8> = Vec::new();
-    for range in list.split(',') {
-        let (first, last) = range
-            .trim()
-            .split_once('-')
-            .unwrap_or((range.trim(), range.trim()));
-        let (first, last) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
-        for bit in usize::from(first)..=usize::from(last) {
-            if bytes.len() <= bit / 8 {
-                bytes.resize(bit / 8 + 1, 0);
-            }
-            bytes[bit / 8] |= 1 << (bit % 8);
-        }
-    }
-    Some(Value::Array(
-        "y".into(),
-        bytes.into_iter().map(Value::Byte).collect(),
-    ))
+/// `0-2,9` as the bytes of a bit mask, without zeroes behind the last.
+fn mask(list: &str) -> Result<Value> {
+    let words = parse_list(list)
+        .map_err(|problem| Error::new(format!("linux.resources.cpu: {problem}")))?;
+    let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+    let used = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
+    let bytes = bytes.into_iter().take(used);
+    Ok(Value::Array("y".into(), bytes.map(Value::Byte).collect()))
 }
 
 /// Without them `daemon-reload` would allow every device again on cgroup v1.

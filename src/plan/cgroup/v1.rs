@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::error::Error;
+use crate::plan::validate::is_page_size;
 use oci::runtime::{BlockIo, Cpu, HugepageLimit, Memory, Network, Rdma};
 use std::collections::BTreeMap;
 
@@ -237,10 +238,7 @@ pub(super) fn hugepage_limits(
 ) -> Result<()> {
     for page in pages {
         let size = &page.page_size;
-        let digits = ["KB", "MB", "GB"]
-            .iter()
-            .find_map(|unit| size.strip_suffix(unit));
-        if !digits.is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit())) {
+        if !is_page_size(size) {
             let problem =
                 format!("linux.resources.hugepageLimits: pageSize {size:?} is not like 2MB");
             return Err(Error::new(problem));

@@ -1,7 +1,8 @@
 //! A whole plan for programs: what `plan --json` prints. Fields are only ever added.
 
-use super::summary::{Written, namespace_names};
+use super::summary::Written;
 use crate::plan::cgroup::{DirectoryPlan, HierarchyKind, Write};
+use crate::plan::namespaces;
 use crate::plan::process::rlimit_name;
 use crate::plan::{HookOp, IdMaps, InitPlan, Plan};
 use oci::runtime::IdMapping;
@@ -52,9 +53,9 @@ fn namespaces(init: &InitPlan) -> Value {
     let joined: Vec<Value> = init
         .join
         .iter()
-        .map(|join| json!({ "type": namespace_names(join.flag).concat(), "path": join.path.to_string_lossy() }))
+        .map(|join| json!({ "type": namespaces::names(join.flag).concat(), "path": join.path.to_string_lossy() }))
         .collect();
-    json!({ "new": namespace_names(init.new_namespaces), "joined": joined })
+    json!({ "new": namespaces::names(init.new_namespaces), "joined": joined })
 }
 
 fn id_maps(maps: &IdMaps) -> Value {

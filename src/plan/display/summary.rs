@@ -3,7 +3,7 @@
 use super::list::Texts;
 use crate::plan::cgroup::{DirectoryPlan, FileWrite, HierarchyKind, Write};
 use crate::plan::intel_rdt::IntelRdtPlan;
-use crate::plan::namespaces::TYPES;
+use crate::plan::namespaces;
 use crate::plan::process::rlimit_name;
 use crate::plan::{HookOp, IdMaps, InitPlan, Plan};
 use oci::runtime::IdMapping;
@@ -46,11 +46,11 @@ impl InitPlan {
             writeln!(
                 f,
                 "new namespaces: {}",
-                namespace_names(self.new_namespaces).join(",")
+                namespaces::names(self.new_namespaces).join(",")
             )?;
         }
         for join in &self.join {
-            let kind = namespace_names(join.flag).join(",");
+            let kind = namespaces::names(join.flag).join(",");
             writeln!(f, "joined namespace: {kind} {}", join.path.display())?;
         }
         if let Some(maps) = &self.id_maps {
@@ -186,12 +186,6 @@ impl Display for Written<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} = {}", self.0.file, self.0.value.escape_debug())
     }
-}
-
-/// The specification's names of the namespaces in `flags`.
-pub(super) fn namespace_names(flags: u64) -> Vec<&'static str> {
-    let chosen = TYPES.iter().filter(|(_, flag)| flags & flag != 0);
-    chosen.map(|(name, _)| *name).collect()
 }
 
 /// The hooks that run on the runtime's side, by the point at which they do.

@@ -15,11 +15,11 @@ pub use identity::{plan_exec_label, plan_user};
 pub use limits::plan_rlimits;
 pub(super) use limits::rlimit_name;
 pub use program::{DEFAULT_PATH, plan_environment, plan_program};
-pub(super) use scheduling::policy_name;
 pub use scheduling::{
     parse_cpu_list, plan_io_priority, plan_memory_policy, plan_personality, plan_scheduler,
     says_something,
 };
+pub(super) use scheduling::{parse_list, policy_name};
 
 #[cfg(test)]
 mod tests;

@@ -201,7 +201,7 @@ pub fn parse_cpu_list(at: &str, list: &str) -> Result<Option<CpuSet>> {
 }
 
 /// Numbers and ranges between commas as words of a bit mask, lowest first.
-fn parse_list(list: &str) -> Result<Vec<u64>, String> {
+pub(in crate::plan) fn parse_list(list: &str) -> Result<Vec<u64>, String> {
     let mut words: Vec<u64> = Vec::new();
     for item in list
         .split(',')

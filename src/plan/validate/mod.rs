@@ -10,6 +10,8 @@ mod resources;
 mod text;
 mod top;
 
+pub(super) use resources::is_page_size;
+
 use super::Options;
 use super::field::invalid;
 use crate::error::{Error, Result};

@@ -2,16 +2,13 @@
 
 use super::{Findings, Subject, duplicate, id_ranges};
 use crate::plan::field::parameter_path;
+use crate::plan::namespaces::TYPES;
 use std::collections::HashSet;
-
-const TYPES: [&str; 8] = [
-    "pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time",
-];
 
 pub(super) fn types(subject: &Subject<'_>, findings: &mut Findings) {
     let namespaces = &subject.linux.namespaces;
     for (index, namespace) in namespaces.iter().enumerate() {
-        if !TYPES.contains(&namespace.kind.as_str()) {
+        if !TYPES.iter().any(|(kind, _)| namespace.kind == *kind) {
             let problem = format!("{:?} is no namespace type", namespace.kind);
             findings.refuse(format_args!("linux.namespaces[{index}].type"), problem);
         }

@@ -178,7 +178,7 @@ fn named_limits(resources: &Resources, findings: &mut Findings) {
 }
 
 /// `<size><unit>B`, such as `64KB`.
-fn is_page_size(text: &str) -> bool {
+pub(in crate::plan) fn is_page_size(text: &str) -> bool {
     let number = text
         .strip_suffix("KB")
         .or_else(|| text.strip_suffix("MB"))
