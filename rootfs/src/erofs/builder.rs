@@ -11,8 +11,7 @@ use super::image;
 use super::tree::{Body, Extent, Node, Number, ROOT, Tree};
 use crate::layer::{
     Archive, Entry, Fault, Kind, Limits, Loose, LooseEnds, Marker, Options, OverlayXattrs,
-    PendingLink, Target, Unpacked, WHITEOUT_PREFIX, components, forbidden, marker, opaque_name,
-    split, within,
+    PendingLink, Target, Unpacked, components, forbidden, marker, opaque_name, split, within,
 };
 
 /// The longest tail that may follow an inode.
@@ -62,20 +61,10 @@ impl Target for Builder {
         archive: &mut Archive<'_, R>,
     ) -> Result<(), Fault> {
         self.apparent_bytes = self.apparent_bytes.saturating_add(entry.size);
-        within(
-            "apparent size of all files in bytes",
-            self.apparent_bytes,
-            self.limits.bytes,
-        )?;
+        self.limits.check_apparent_bytes(self.apparent_bytes)?;
         let Some((above, name)) = split(&entry.path, &self.limits)? else {
             return self.root_entry(entry);
         };
-        if above
-            .split(|&b| b == b'/')
-            .any(|part| part.starts_with(WHITEOUT_PREFIX))
-        {
-            return Err(Fault::Name("a directory in it begins with .wh."));
-        }
         let parent = self.tree.resolve(&above, true)?.unwrap_or(ROOT);
         match marker(name) {
             Some(marker) => self.mark(parent, &marker),

@@ -55,6 +55,11 @@ impl Limits {
         within("name length in bytes", bytes as u64, self.path_bytes as u64)
     }
 
+    /// Refuses files that together look so large, holes included.
+    pub(crate) fn check_apparent_bytes(&self, bytes: u64) -> Result<(), Fault> {
+        within("apparent size of all files in bytes", bytes, self.bytes)
+    }
+
     /// Refuses a sparse file of so many segments.
     pub(crate) fn check_segments(&self, count: u64) -> Result<(), Fault> {
         within("sparse segments", count, self.sparse_segments as u64)

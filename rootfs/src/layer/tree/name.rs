@@ -1,5 +1,6 @@
 //! An entry's name, taken apart and bounded. Pure.
 
+use super::whiteout::WHITEOUT_PREFIX;
 use crate::layer::error::Fault;
 use crate::layer::limits::{Limits, within};
 
@@ -34,8 +35,12 @@ pub(crate) fn components<'a>(path: &'a [u8], limits: &Limits) -> Result<Vec<&'a 
 /// The name of the parent, and the last component.
 pub(crate) type Split<'a> = (Vec<u8>, &'a [u8]);
 
-/// Parent and last component; nothing for the root itself.
+/// Parent and last component; nothing for the root itself. Only the last component may be a whiteout.
 pub(crate) fn split<'a>(path: &'a [u8], limits: &Limits) -> Result<Option<Split<'a>>, Fault> {
     let mut parts = components(path, limits)?;
+    let above = parts.split_last().map_or(&[][..], |(_, above)| above);
+    if above.iter().any(|part| part.starts_with(WHITEOUT_PREFIX)) {
+        return Err(Fault::Name("a directory in it begins with .wh."));
+    }
     Ok(parts.pop().map(|base| (parts.join(&b'/'), base)))
 }

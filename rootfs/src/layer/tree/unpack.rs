@@ -21,10 +21,10 @@ use super::node::{
 };
 use super::remove::remove_tree;
 use super::resolve::{Refuse, Root, join};
-use super::whiteout::{Marker, OverlayXattrs, WHITEOUT_PREFIX, is_whiteout, marker};
+use super::whiteout::{Marker, OverlayXattrs, is_whiteout, marker};
 use crate::layer::archive::{Archive, Entry, Kind};
 use crate::layer::error::Fault;
-use crate::layer::limits::{Limits, within};
+use crate::layer::limits::Limits;
 use crate::layer::{Options, Target};
 
 /// What became of the entries, for the caller.
@@ -89,20 +89,10 @@ impl Target for Unpacker<'_> {
         archive: &mut Archive<'_, R>,
     ) -> Result<(), Fault> {
         self.apparent_bytes = self.apparent_bytes.saturating_add(entry.size);
-        within(
-            "apparent size of all files in bytes",
-            self.apparent_bytes,
-            self.limits.bytes,
-        )?;
+        self.limits.check_apparent_bytes(self.apparent_bytes)?;
         let Some((above, name)) = split(&entry.path, self.limits)? else {
             return self.root_entry(entry);
         };
-        if above
-            .split(|&b| b == b'/')
-            .any(|part| part.starts_with(WHITEOUT_PREFIX))
-        {
-            return Err(Fault::Name("a directory in it begins with .wh."));
-        }
         let parent = self.parent(&above, &entry.path)?;
         let at = Place {
             above,
