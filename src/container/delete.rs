@@ -2,7 +2,7 @@
 
 use super::life::Life;
 use super::options::Globals;
-use super::status::is_alive;
+use super::status::{doing, is_alive};
 use super::{Id, Record, StateDir, Status, hooks, host_mounts, image, intel_rdt, kill};
 use crate::cgroup;
 use crate::error::{Context, Error, Result};
@@ -49,18 +49,32 @@ pub fn end(dir: &StateDir, record: &Record) -> Result<()> {
     if Status::of(record, dir).has_process() {
         kill::end_init(dir, record).context(format_args!("kill {}", dir.id()))?;
     }
-    let gone = match life {
-        Some(life) => life.poll(-1, KILL_TIMEOUT_MS).is_ok_and(|[_, ended]| ended),
-        None => !is_alive(record.pid, record.pid_start_ticks),
-    };
-    match gone {
+    let seen = life.is_some_and(|life| {
+        let waited = life.poll(-1, KILL_TIMEOUT_MS);
+        waited.is_ok_and(|[_, ended]| ended)
+    });
+    match seen || !is_alive(record.pid, record.pid_start_ticks) {
         true => Ok(()),
-        false => Err(Error::new(format!(
-            "process {} still exists 10 s after SIGKILL",
-            record.pid
-        ))
-        .hint("it may sit in uninterruptible sleep on a device or network file system")),
+        false => Err(lingers(record.pid)),
     }
+}
+
+fn lingers(pid: i32) -> Error {
+    let doing = doing(pid);
+    let hint = match doing.ends_with("zap_pid_ns_processes") {
+        // KERNEL: a pid namespace's init goes last, after every member was reaped; one that `exec --detach` made is the
+        // host's init's to reap.
+        true => {
+            "it waits for a process of its pid namespace that has ended and is not reaped by its parent, the host's init or another process outside"
+        }
+        false => {
+            "it may sit in uninterruptible sleep on a device or network file system, or in a frozen cgroup"
+        }
+    };
+    Error::new(format!(
+        "process {pid} still exists 10 s after SIGKILL ({doing})"
+    ))
+    .hint(hint)
 }
 
 /// Removes a container that has no init any more: leftover processes, cgroups, state; then tells the poststop hooks.

@@ -93,6 +93,18 @@ pub fn start_ticks(pid: i32) -> Result<u64> {
     }
 }
 
+/// What a process is about, for a message: its state's letter, and the kernel's function that it waits in where that is
+/// shown.
+pub fn doing(pid: i32) -> String {
+    let stat = read_small(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = parse_stat(&stat).map_or('?', |(state, _)| char::from(state));
+    let place = read_small(format!("/proc/{pid}/wchan")).unwrap_or_default();
+    match place.as_slice() {
+        b"" | b"0" => format!("state {state}"),
+        place => format!("state {state}, in {}", String::from_utf8_lossy(place)),
+    }
+}
+
 /// State letter (field 3) and start time (field 22).
 fn parse_stat(stat: &[u8]) -> Option<(u8, u64)> {
     let mut fields = stat_fields(stat)?;
@@ -120,6 +132,22 @@ mod tests {
         assert!(is_alive(pid, ticks));
         assert!(!is_alive(pid, ticks + 1));
         assert!(start_ticks(0).is_err());
+    }
+
+    #[test]
+    fn a_process_that_waits_says_where() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut child = std::process::Command::new("cat");
+        let mut child = child.stdin(reader).spawn().unwrap();
+        let pid = child.id() as i32;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !doing(pid).starts_with("state S") {
+            assert!(std::time::Instant::now() < deadline, "{}", doing(pid));
+            std::thread::yield_now();
+        }
+        drop(writer);
+        child.wait().unwrap();
+        assert_eq!(doing(pid), "state ?");
     }
 
     #[test]

@@ -161,7 +161,16 @@ pub fn traces_of(tag: &str) -> Vec<String> {
         let command = fs::read_to_string(format!("/proc/{pid}/cmdline"))
             .unwrap_or_default()
             .replace('\0', " ");
-        format!("process {pid} ({})", command.trim())
+        // Where it waits tells one that is not killed from one that can't end.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let (state, parent) = (fields.next(), fields.next());
+        let place = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+        let about = [state.unwrap_or("?"), parent.unwrap_or("?"), &place].join(" ");
+        format!(
+            "process {pid} ({}; state, parent, place: {about})",
+            command.trim()
+        )
     };
     let processes = processes_of(tag);
     let mut traces: Vec<String> = processes.iter().map(describe).collect();
