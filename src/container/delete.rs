@@ -23,8 +23,7 @@ pub fn delete(globals: &Globals, id: &Id, force: bool) -> Result<()> {
 
 fn delete_locked(globals: &Globals, dir: StateDir, force: bool) -> Result<()> {
     let record = match dir.read() {
-        // A create that was killed before it wrote anything has made nothing else either.
-        Err(_) if force => return dir.remove(),
+        Err(error) if force => return delete_unreadable(dir, &error),
         other => other?,
     };
     match Status::of(&record, &dir) {
@@ -41,6 +40,22 @@ fn delete_locked(globals: &Globals, dir: StateDir, force: bool) -> Result<()> {
         }
     }
     remove(dir, &record)
+}
+
+/// Goes by what was written before anything was made: it knows no pid, but cgroups, mounts and the image.
+fn delete_unreadable(dir: StateDir, error: &Error) -> Result<()> {
+    match dir.read_first() {
+        Ok(Some(record)) => {
+            log::warn!("{error}; deleting by the record that its creation began with");
+            remove(dir, &record)
+        }
+        // A create that was killed before it wrote anything has made nothing else either.
+        Ok(None) => dir.remove(),
+        Err(_) => {
+            log::warn!("{error}; its cgroups, mounts and processes, if any, are left as they are");
+            dir.remove()
+        }
+    }
 }
 
 /// Kills the container's processes and waits for init's end.

@@ -219,7 +219,22 @@ impl StateDir {
             .find(|(read, _)| !is_absent(read))
             .unwrap_or_else(absent);
         let bytes = read.map_err(|error| self.unreadable(path, &error))?;
-        let record: Record = oci::runtime::parse(&bytes)
+        self.parse(&bytes, path)
+    }
+
+    /// The record that a container's creation began with, before anything of it was made: it stays beside later ones.
+    /// Nothing when there is none.
+    pub fn read_first(&self) -> Result<Option<Record>> {
+        let path = self.path.join(CREATING);
+        match read_bounded(&path, MAX_STATE_BYTES) {
+            read if is_absent(&read) => Ok(None),
+            Ok(bytes) => self.parse(&bytes, &path).map(Some),
+            Err(error) => Err(self.unreadable(&path, &error)),
+        }
+    }
+
+    fn parse(&self, bytes: &[u8], path: &Path) -> Result<Record> {
+        let record: Record = oci::runtime::parse(bytes)
             .map_err(|error| damaged(&self.id, path, &error.to_string()))?;
         match implausible(&record, &self.id) {
             Some(problem) => Err(damaged(&self.id, path, &problem)),

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Container, Sandbox, cases, host, json, runtime, sandbox};
+use crate::support::{Container, Sandbox, cases, host, json, runtime, sandbox, skip};
 
 cases![
     refuses_a_created_container_when_strict,
@@ -12,6 +12,7 @@ cases![
     forces_a_running_container,
     forces_a_created_container,
     forces_a_paused_container,
+    forces_one_with_a_damaged_record,
     accepts_an_unknown_id_with_force,
     is_idempotent_with_force,
     removes_what_a_killed_create_left,
@@ -53,6 +54,25 @@ fn forces_a_running_container(t: &Sandbox) {
     let pid = container.pid();
     container.delete(&["--force"]).silent();
     assert!(!host::is_alive(pid));
+    assert_eq!(t.wait_until_gone(), Vec::<String>::new());
+}
+
+/// Its processes and cgroups end all the same: what it has made was written down before it was made.
+fn forces_one_with_a_damaged_record(t: &Sandbox) {
+    if !runtime::is_ours() {
+        skip("what a record is called, and what is beside it, is ours");
+    }
+    let container = t.running(t.bundle());
+    let pid = container.pid();
+    let record = t.root().join(&container.id).join("state.json");
+    std::fs::write(&record, "{\"id\":").expect("damage the record");
+    container
+        .delete(&[])
+        .refused_with(&["state.json is damaged"]);
+    let told = container.delete(&["--force"]).ok();
+    assert!(told.stderr.contains("state.json is damaged"), "{told}");
+    assert!(!host::is_alive(pid));
+    assert_eq!(t.state_entries(), Vec::<String>::new());
     assert_eq!(t.wait_until_gone(), Vec::<String>::new());
 }
 
