@@ -17,7 +17,8 @@ use rootfs::mount::{Idmap, IdmapSource};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
-/// The detached mounts of `prepared_mounts`, -1 for a device that the child is to find itself, then the user namespaces of the id-mapped steps, each in the plan's order.
+/// The detached mounts of `prepared_mounts`, -1 for a device that the child is to find itself, then the user namespaces
+/// of the id-mapped steps, each in the plan's order.
 pub fn prepare(plan: &Plan) -> Result<(Vec<RawFd>, Vec<RawFd>)> {
     let wanted = &plan.init.prepared_mounts;
     let mounts = wanted.iter().map(|mount| match &mount.node {
