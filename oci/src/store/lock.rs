@@ -87,6 +87,33 @@ fn is_named(file: &File, path: &Path) -> Result<bool> {
     has_name(file, path).context(format_args!("stat {}", path.display()))
 }
 
+/// What could not be done with a lock's file.
+#[derive(Debug)]
+pub struct LockError {
+    /// The call: open, lock or stat.
+    pub operation: &'static str,
+    /// Its error.
+    pub error: io::Error,
+}
+
+impl LockError {
+    fn of(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self { operation, error }
+    }
+}
+
+/// Makes or opens a file and waits for its lock. One that loses its name meanwhile is made again: whoever had it locked
+/// may have removed it.
+pub fn lock_named(path: &Path) -> Result<File, LockError> {
+    loop {
+        let file = open_lock(path).map_err(LockError::of("open"))?;
+        file.lock().map_err(LockError::of("lock"))?;
+        if has_name(&file, path).map_err(LockError::of("stat"))? {
+            return Ok(file);
+        }
+    }
+}
+
 /// Opens a file to be locked, made where it is missing; what is in it stays.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new()

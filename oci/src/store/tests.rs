@@ -5,6 +5,7 @@ use crate::descriptor::{OCI_CONFIG, OCI_LAYER, OCI_MANIFEST};
 use crate::spec;
 use std::collections::HashSet;
 use std::io::BufRead;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -460,4 +461,37 @@ fn other_tools_read_the_store() {
         fs::read(bundle.join("rootfs/hello")).expect("reads"),
         b"world"
     );
+}
+
+/// Somebody locks a file that is just being made, finds nothing in it and removes it.
+#[test]
+fn a_lock_whose_file_was_removed_meanwhile_is_made_again() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let path = dir.path().join("note");
+    let removing = lock_named(&path).expect("locks");
+    let locked = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| lock_named(&path));
+        let waiter = format!(":{} ", removing.metadata().expect("stat").ino());
+        let is_waiting = || {
+            let locks = fs::read_to_string("/proc/locks").expect("reads");
+            let mut waiters = locks.lines().filter(|line| line.contains("->"));
+            waiters.any(|line| line.contains(&waiter))
+        };
+        while !is_waiting() {
+            assert!(!waiting.is_finished(), "it did not wait for the lock");
+            std::thread::yield_now();
+        }
+        fs::remove_file(&path).expect("removes");
+        drop(removing);
+        waiting.join().expect("ends").expect("locks")
+    });
+    assert!(has_name(&locked, &path).expect("stat"));
+}
+
+#[test]
+fn a_lock_that_fails_says_what_failed() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let failed = lock_named(&dir.path().join("missing/note")).expect_err("there is no directory");
+    assert_eq!(failed.operation, "open");
+    assert_eq!(failed.error.kind(), io::ErrorKind::NotFound);
 }

@@ -5,7 +5,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use oci::store::{has_name, open_lock};
+use oci::store::{LockError, has_name, lock_named, open_lock};
 
 use super::error::{Result, system};
 
@@ -18,16 +18,11 @@ pub(super) struct Claim {
 impl Claim {
     /// Waits until nobody else has it.
     pub(super) fn wait(path: &Path) -> Result<Self> {
-        loop {
-            let file = open(path)?;
-            file.lock().map_err(system("lock", path))?;
-            if has_name(&file, path).map_err(system("stat", path))? {
-                return Ok(Self {
-                    path: path.to_owned(),
-                    _file: file,
-                });
-            }
-        }
+        let failed = |LockError { operation, error }| system(operation, path)(error);
+        Ok(Self {
+            path: path.to_owned(),
+            _file: lock_named(path).map_err(failed)?,
+        })
     }
 
     /// Nothing when somebody else has it.

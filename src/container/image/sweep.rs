@@ -6,7 +6,7 @@ use crate::container::delete::delete;
 use crate::container::options::Globals;
 use crate::container::{Id, Phase, StateDir, Status};
 use crate::error::{Context, Error, Result};
-use oci::store::{has_name, open_lock};
+use oci::store::{LockError, has_name, lock_named};
 use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -32,7 +32,7 @@ impl Tended {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!("{}-{count}", std::process::id()));
         let locked = match lock_named(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(failed) if failed.error.kind() == io::ErrorKind::NotFound => {
                 fs::DirBuilder::new()
                     .recursive(true)
                     .mode(0o700)
@@ -42,16 +42,10 @@ impl Tended {
             }
             locked => locked,
         };
-        let written = locked.and_then(|mut file| {
-            // An earlier process of our pid may have left it. Cutting a file to nothing has ext4 write it out when it is
-            // closed, so only then.
-            if file.metadata()?.len() > 0 {
-                file.set_len(0)?;
-            }
-            file.write_all(state_dir.as_os_str().as_bytes())?;
-            Ok(file)
-        });
-        let file = written.context(format_args!("write {}", path.display()))?;
+        let file = locked.map_err(|LockError { operation, error }| {
+            Error::io(format_args!("{operation} {}", path.display()), &error)
+        })?;
+        write_note(&file, state_dir).context(format_args!("write {}", path.display()))?;
         Ok(Tended {
             path,
             _file: file,
@@ -80,15 +74,13 @@ impl Drop for Tended {
     }
 }
 
-/// Makes or opens a note and locks it. A sweep that saw it before it was locked may have removed it.
-fn lock_named(path: &Path) -> io::Result<File> {
-    loop {
-        let file = open_lock(path)?;
-        file.lock()?;
-        if has_name(&file, path)? {
-            return Ok(file);
-        }
+fn write_note(mut file: &File, state_dir: &Path) -> io::Result<()> {
+    // An earlier process of our pid may have left it. Cutting a file to nothing has ext4 write it out when it is
+    // closed, so only then.
+    if file.metadata()?.len() > 0 {
+        file.set_len(0)?;
     }
+    file.write_all(state_dir.as_os_str().as_bytes())
 }
 
 /// Deletes containers that were left half made, or ended, when their keepers were killed; after a reboot also the
@@ -215,36 +207,4 @@ pub fn remove_unused_layers(home: &Home) -> Result<Freed> {
         count: removed.layers.len(),
         bytes: removed.bytes,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::MetadataExt;
-
-    /// A sweep locks a note that is just being made, finds nothing in it and removes it.
-    #[test]
-    fn a_note_that_was_removed_before_it_was_locked_is_made_again() {
-        let path = std::env::temp_dir().join(format!("crun-lite-note-{}", std::process::id()));
-        let sweeping = open_lock(&path).unwrap();
-        sweeping.lock().unwrap();
-        let note = std::thread::scope(|scope| {
-            let noting = scope.spawn(|| lock_named(&path));
-            let waiter = format!(":{} ", sweeping.metadata().unwrap().ino());
-            let is_waiting = || {
-                let locks = fs::read_to_string("/proc/locks").unwrap();
-                let mut waiters = locks.lines().filter(|line| line.contains("->"));
-                waiters.any(|line| line.contains(&waiter))
-            };
-            while !is_waiting() {
-                assert!(!noting.is_finished(), "it did not wait for the lock");
-                std::thread::yield_now();
-            }
-            fs::remove_file(&path).unwrap();
-            drop(sweeping);
-            noting.join().unwrap().unwrap()
-        });
-        assert!(has_name(&note, &path).unwrap());
-        fs::remove_file(&path).unwrap();
-    }
 }
