@@ -141,6 +141,18 @@ fn one_bad_layer_leaves_the_others_and_no_junk() {
 }
 
 #[test]
+fn a_layer_that_is_gone_is_named() {
+    let ground = tempfile::tempdir().unwrap();
+    let layers = two_layers();
+    let chain = unpack(&open(ground.path()), &layers).unwrap();
+    let lower = diff_id(&layers[0]).0;
+    fs::remove_dir_all(ground.path().join("layers/sha256").join(lower.hex())).unwrap();
+    let error = chain.tree().err().unwrap().to_string();
+    assert!(error.starts_with("open layer /"), "{error}");
+    assert!(error.contains(lower.hex()), "{error}");
+}
+
+#[test]
 fn names_and_doubles() {
     let ground = tempfile::tempdir().unwrap();
     let store = open(ground.path());

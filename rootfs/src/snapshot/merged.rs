@@ -43,7 +43,12 @@ struct Directory {
 impl Merged {
     pub(super) fn open(layers: &[Lower]) -> Result<Self, Errno> {
         let layers = layers.iter().map(Lower::open).collect::<Result<_, _>>()?;
-        Ok(Self { layers })
+        Ok(Self::of(layers))
+    }
+
+    /// Layers whose roots are open.
+    pub(super) fn of(layers: Vec<OwnedFd>) -> Self {
+        Self { layers }
     }
 
     /// What `path` is. Links on the way are followed, the last component is not.

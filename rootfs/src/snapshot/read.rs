@@ -12,7 +12,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, readlinkat, statat};
 use rustix::io::Errno;
 
 use super::Chain;
-use super::error::{Result, SnapshotError, system};
+use super::error::{Result, SnapshotError, errno, system};
+use super::lower::Lower;
 use super::merged::{Merged, Node, is_link};
 
 const LINKS_FOLLOWED: usize = 40;
@@ -25,10 +26,11 @@ pub struct Tree {
 impl Chain {
     /// Opens the layers for reading.
     pub fn tree(&self) -> Result<Tree> {
-        match Merged::open(&self.lowers) {
-            Ok(merged) => Ok(Tree { merged }),
-            Err(error) => Err(system("open the layers of", Path::new("/"))(error)),
-        }
+        let open = |lower: &Lower| lower.open().map_err(errno("open layer", lower.name()));
+        let layers = self.lowers.iter().map(open).collect::<Result<_>>()?;
+        Ok(Tree {
+            merged: Merged::of(layers),
+        })
     }
 }
 
