@@ -127,9 +127,8 @@ impl Transfer<'_> {
                     layer.blob.digest.short()
                 ));
                 let mut failure = queue.failure.lock().unwrap_or_else(PoisonError::into_inner);
-                if failure.as_ref().is_none_or(is_given_up) {
-                    *failure = Some(error);
-                }
+                // Told to others under the lock: whoever gives up because of it comes later.
+                failure.get_or_insert(error);
                 queue.stop.store(true, Ordering::Relaxed);
             }
         }
@@ -183,7 +182,10 @@ impl Transfer<'_> {
     ) -> Result<()> {
         self.stage(layer, Stage::Fetching);
         if !wanted {
-            return self.store_layer(layer, ingest, stop, |_| true);
+            return match self.store_layer(layer, ingest, stop, |_| true)? {
+                Stored::Whole => Ok(()),
+                Stored::GivenUp => Err(given_up()),
+            };
         }
         let (sender, mut incoming) = pipe();
         std::thread::scope(|scope| {
@@ -197,9 +199,9 @@ impl Transfer<'_> {
             let panicked = |_| Err(Error::new(Kind::Invalid, "the fetching thread panicked"));
             let fetched = fetching.join().unwrap_or_else(panicked);
             // A failed fetch makes the sink fail too: the fetch's words are the cause, unless it is the sink that gave up.
-            match fetched {
-                Err(error) if !is_given_up(&error) => Err(error),
-                _ => received,
+            match fetched? {
+                Stored::Whole => received,
+                Stored::GivenUp => received.and_then(|()| Err(given_up())),
             }
         })
     }
@@ -210,13 +212,14 @@ impl Transfer<'_> {
         ingest: Ingest,
         stop: &AtomicBool,
         sender: Sender,
-    ) -> Result<()> {
-        let result = self.store_layer(layer, ingest, stop, |chunk| sender.send(chunk));
-        match &result {
-            Ok(()) => sender.finish(),
+    ) -> Result<Stored> {
+        let stored = self.store_layer(layer, ingest, stop, |chunk| sender.send(chunk));
+        match &stored {
+            Ok(Stored::Whole) => sender.finish(),
+            Ok(Stored::GivenUp) => sender.fail(&given_up()),
             Err(error) => sender.fail(error),
         }
-        result
+        stored
     }
 
     /// Fetches, hashes and stores; `pass_on` gets every chunk and may end it all.
@@ -226,7 +229,7 @@ impl Transfer<'_> {
         ingest: Ingest,
         stop: &AtomicBool,
         pass_on: impl Fn(&[u8]) -> bool,
-    ) -> Result<()> {
+    ) -> Result<Stored> {
         let blob = &layer.blob;
         let source = self.source.open(blob, Role::Layer, ingest.offset())?;
         let mut receiver = ingest.receive(source)?;
@@ -238,13 +241,13 @@ impl Transfer<'_> {
             }
             done += chunk.len() as u64;
             if stop.load(Ordering::Relaxed) || !pass_on(chunk) {
-                return Err(Error::new(Kind::Busy, GIVEN_UP));
+                return Ok(Stored::GivenUp);
             }
             self.progress.bytes(&blob.digest, done);
         }
         receiver.commit()?;
         self.stage(layer, Stage::Done);
-        Ok(())
+        Ok(Stored::Whole)
     }
 
     fn stage(&self, layer: &LayerInfo, stage: Stage) {
@@ -253,9 +256,14 @@ impl Transfer<'_> {
     }
 }
 
-/// What a part says that only stops because another part failed.
-const GIVEN_UP: &str = "given up because another part failed";
+/// How far a layer came.
+enum Stored {
+    /// It is in the store.
+    Whole,
+    /// Another part failed, and nobody wants the rest.
+    GivenUp,
+}
 
-fn is_given_up(error: &Error) -> bool {
-    error.to_string().ends_with(GIVEN_UP)
+fn given_up() -> Error {
+    Error::new(Kind::Busy, "given up because another part failed")
 }
