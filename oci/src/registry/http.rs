@@ -40,16 +40,23 @@ pub(super) struct Request<'r> {
     pub offset: u64,
 }
 
-/// A failed attempt, and how long the server wants to be left alone.
+/// A failed attempt.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub error: Error,
+    /// How long the server wants to be left alone.
     pub wait: Option<Duration>,
+    /// What answers is no TLS.
+    speaks_no_tls: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { error, wait: None }
+        Failure {
+            error,
+            wait: None,
+            speaks_no_tls: false,
+        }
     }
 }
 
@@ -154,9 +161,7 @@ impl<'a> Client<'a> {
         let mut problem = None;
         for scheme in self.schemes(request.endpoint) {
             match self.get_by(scheme, request) {
-                Err(failure) if *scheme == "https" && is_not_tls(&failure) => {
-                    problem = Some(failure)
-                }
+                Err(failure) if failure.speaks_no_tls => problem = Some(failure),
                 answer => return answer,
             }
         }
@@ -269,7 +274,10 @@ impl<'a> Client<'a> {
         if let Some(authorization) = authorization {
             builder = builder.header(AUTHORIZATION, authorization);
         }
-        builder.call().map_err(|error| failed(url, error).into())
+        builder.call().map_err(|error| Failure {
+            speaks_no_tls: matches!(tls_problem(&error), Some(rustls::Error::InvalidMessage(_))),
+            ..failed(url, error).into()
+        })
     }
 
     /// The connections to a host.
@@ -354,7 +362,10 @@ impl<'a> Client<'a> {
         if kind == Kind::Denied {
             error = error.hint("the image may not exist, or needs a login: give --creds USER:PASSWORD, or an --authfile");
         }
-        Err(Failure { error, wait })
+        Err(Failure {
+            wait,
+            ..error.into()
+        })
     }
 
     /// What the registry says besides the status, fit for a terminal.
@@ -444,14 +455,13 @@ fn refused(url: &Uri, why: &str) -> Error {
 pub(super) fn failed(url: &Uri, error: ureq::Error) -> Error {
     let url = shown(url);
     let transient = |why: &dyn fmt::Display| Error::new(Kind::Transient, format!("{url}: {why}"));
+    if let Some(problem) = tls_problem(&error) {
+        return untrusted(&url, problem);
+    }
     match &error {
         ureq::Error::Timeout(_) => transient(&"no answer in time"),
         ureq::Error::HostNotFound => Error::new(Kind::Remote, format!("{url}: no such host")),
-        ureq::Error::Io(inner) => match tls_problem(inner) {
-            Some(problem) => untrusted(&url, problem),
-            None => transient(&plain(inner)),
-        },
-        ureq::Error::Rustls(problem) => untrusted(&url, problem),
+        ureq::Error::Io(inner) => transient(&plain(inner)),
         ureq::Error::Protocol(_) => {
             Error::new(Kind::Transient, format!("{url}: malformed HTTP: {error}"))
         }
@@ -471,25 +481,22 @@ pub(super) fn cut(error: &io::Error) -> Error {
     Error::new(Kind::Transient, format!("the connection broke: {error}"))
 }
 
-fn tls_problem(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref::<rustls::Error>()
+fn tls_problem(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Rustls(problem) => Some(problem),
+        ureq::Error::Io(inner) => inner.get_ref()?.downcast_ref(),
+        _ => None,
+    }
 }
-
-/// The text by which an answer that isn't TLS is known again.
-const NOT_TLS: &str = "speaks no TLS";
 
 fn untrusted(url: &str, problem: &rustls::Error) -> Error {
     match problem {
-        rustls::Error::InvalidMessage(_) => Error::new(Kind::Remote, format!("{url}: {NOT_TLS}"))
+        rustls::Error::InvalidMessage(_) => Error::new(Kind::Remote, format!("{url}: speaks no TLS"))
             .hint("--tls-verify=false allows plain HTTP"),
         rustls::Error::InvalidCertificate(_) => Error::new(Kind::Remote, format!("{url}: {problem}"))
             .hint("put its authority into /etc/containers/certs.d/HOST:PORT/ca.crt, or give --tls-verify=false"),
         _ => Error::new(Kind::Remote, format!("{url}: TLS: {problem}")),
     }
-}
-
-fn is_not_tls(failure: &Failure) -> bool {
-    failure.error.to_string().ends_with(NOT_TLS)
 }
 
 #[cfg(test)]
