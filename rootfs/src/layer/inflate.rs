@@ -7,6 +7,7 @@ use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
+use zstd::zstd_safe::{get_error_name, zstd_sys::ZSTD_ErrorCode};
 
 use super::error::Fault;
 use super::limits::{Limits, within};
@@ -141,7 +142,7 @@ impl<R: Read> Inflater<R> {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.to_string().contains("too much memory") => {
+                Err(error) if is_large_window(&error) => {
                     return Err(Fault::Unsupported(LATER_WINDOW));
                 }
                 Err(error) => return Err(Fault::Read { what, error }),
@@ -202,6 +203,13 @@ fn zstd_decoder<R: Read>(
     let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered(blob)).map_err(starting)?;
     decoder.window_log_max(window_log).map_err(starting)?;
     Ok(decoder)
+}
+
+/// Whether zstd refused a frame's window. Of its error code the crate leaves us what the library calls it.
+fn is_large_window(error: &io::Error) -> bool {
+    let code = ZSTD_ErrorCode::ZSTD_error_frameParameter_windowTooLarge as usize;
+    let name = get_error_name(code.wrapping_neg());
+    error.get_ref().is_some_and(|said| said.to_string() == name)
 }
 
 /// Counts compressed bytes as the decoder takes them.
