@@ -132,11 +132,11 @@ impl From<SnapshotError> for Error {
                 path,
                 error,
             } => Error::io(format!("{operation} {}", path.display()), error),
-            SnapshotError::Layer(layer) if layer.to_string().ends_with("ENOSPC") => {
-                Error::new(layer.to_string())
-                    .hint("the store's disk is full; `image prune` removes what nothing needs")
-            }
             SnapshotError::Layer(layer) => match layer.fault() {
+                Fault::System { errno, .. } if errno.raw_os_error() == libc::ENOSPC => {
+                    Error::new(layer.to_string())
+                        .hint("the store's disk is full; `image prune` removes what nothing needs")
+                }
                 // The larger part is what to change.
                 Fault::Memory { window, tree, .. } => {
                     let advice = if window > tree { REPACK } else { SMALLER };
