@@ -16,7 +16,7 @@ use std::os::fd::AsRawFd;
 pub fn start(globals: &Globals, id: &Id) -> Result<()> {
     let dir = StateDir::open_locked(&globals.root, id)?;
     let record = dir.read().context(format_args!("start {id}"))?;
-    let begun = begin(globals, &dir, &record).context(format_args!("start {id}"))?;
+    let begun = begin(&dir, &record).context(format_args!("start {id}"))?;
     let hooked = match begun {
         Begun::HookFailed(error) => Err(error),
         Begun::Runs(spec, readiness) => poststart(&spec, &record).map(|()| readiness),
@@ -45,7 +45,7 @@ enum Begun {
 }
 
 /// From `created` to `running`.
-fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<Begun> {
+fn begin(dir: &StateDir, record: &Record) -> Result<Begun> {
     match Status::of(record, dir) {
         Status::Created => {}
         Status::Stopped => return Err(Error::new("cannot start a container that has stopped")),
@@ -78,7 +78,7 @@ fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<Begun> {
     let Some((step, failure)) = await_exec(messages, None)? else {
         return Ok(Begun::Runs(Box::new(spec), readiness));
     };
-    let plan = replan(globals, record, &spec)?;
+    let plan = replan(record, &spec)?;
     let error = describe(&plan, step, failure);
     match step_from_last(&plan, step) {
         Some(Step::StartContainerHook(_)) => Ok(Begun::HookFailed(error)),
@@ -86,12 +86,14 @@ fn begin(globals: &Globals, dir: &StateDir, record: &Record) -> Result<Begun> {
     }
 }
 
-/// The steps as `create` planned them: the sentence for a failure needs them, a success does not.
-fn replan(globals: &Globals, record: &Record, spec: &Spec) -> Result<plan::InitPlan> {
+/// The steps as `create` planned them, from the last up to where it waited: the sentence for a failure needs them, a
+/// success does not. What `create` was told besides changes earlier steps only. Nor do cgroups change later ones, and ours
+/// may be made by another manager than theirs, by which their path means nothing.
+fn replan(record: &Record, spec: &Spec) -> Result<plan::InitPlan> {
     let options = plan::Options {
         id: record.id.clone(),
         bundle: record.bundle.clone(),
-        cgroup_manager: globals.cgroup_manager,
+        cgroup_manager: plan::CgroupManager::Disabled,
         ..plan::Options::default()
     };
     Ok(plan::plan(spec, &Host::probe()?, &options)?.init)

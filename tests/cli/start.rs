@@ -1,7 +1,7 @@
 //! `start`: from `created` only.
 
 use crate::support::listeners::NotifySocket;
-use crate::support::{Sandbox, cases, json};
+use crate::support::{Sandbox, cases, json, runtime};
 
 cases![
     runs_the_program,
@@ -10,7 +10,8 @@ cases![
     refuses_an_unknown_id,
     is_silent,
     waits_for_no_readiness_of_a_program_that_has_ended,
-    reports_a_missing_program
+    reports_a_missing_program,
+    reports_a_failure_whatever_manages_its_own_cgroups
 ];
 
 fn runs_the_program(t: &Sandbox) {
@@ -79,4 +80,18 @@ fn reports_a_missing_program(t: &Sandbox) {
         created
     };
     failed.fails_with(&["no-such-program", "not found in $PATH"]);
+}
+
+/// Only `start` is told of systemd, to which the path of the container's cgroup means nothing.
+fn reports_a_failure_whatever_manages_its_own_cgroups(t: &Sandbox) {
+    if !runtime::is_ours() {
+        crate::support::skip("peers return before the hook has ended");
+    }
+    let hook = json!({"path": "/bin/false"});
+    let container = t.create(&t.bundle().idle().hook("startContainer", hook));
+    container
+        .invoke(&["--systemd-cgroup", "start"])
+        .output()
+        .fails_with(&["error running startContainer hook #0:"]);
+    assert_eq!(t.state_entries(), Vec::<String>::new(), "deleted");
 }

@@ -7,7 +7,7 @@ mod hosts;
 mod mutation;
 
 use crun_lite::host::Host;
-use crun_lite::plan::{Options, plan};
+use crun_lite::plan::{CgroupManager, InitPlan, Options, Step, plan};
 use oci::runtime::Spec;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -120,4 +120,46 @@ fn json_plans_hold_every_step_of_the_text() {
             }
         }
     }
+}
+
+/// `start` plans again to say what failed, without knowing what `create` was told; steps are counted from the last.
+#[test]
+fn what_create_was_told_changes_no_step_after_the_start() {
+    let told = |cgroup_manager| Options {
+        no_pivot: true,
+        no_new_keyring: true,
+        inherited_fds: vec![3, 4],
+        listen_fds: 2,
+        notify_dir: Some("/run/web1/notify".into()),
+        volumes: vec![("/data".into(), "/volumes/1".into())],
+        cgroup_manager,
+        ..options()
+    };
+    let untold = Options {
+        cgroup_manager: CgroupManager::Disabled,
+        ..options()
+    };
+    let mut compared = 0;
+    for (name, json) in configurations() {
+        let spec = Spec::parse(&json).expect("parses");
+        for (host_name, host) in hosts::all() {
+            for manager in [CgroupManager::Cgroupfs, CgroupManager::Systemd] {
+                let Ok(created) = plan(&spec, &host, &told(manager)) else {
+                    continue;
+                };
+                let again = plan(&spec, &host, &untold).expect("is planned again");
+                let at = format!("{name} on {host_name}");
+                assert_eq!(after_start(&again.init), after_start(&created.init), "{at}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 20, "{compared}");
+}
+
+/// What is done, not with what: variables of the program's environment come from what `create` was told.
+fn after_start(plan: &InitPlan) -> Vec<std::mem::Discriminant<Step>> {
+    let starts = |step: &Step| matches!(step, Step::AwaitStart);
+    let kinds = plan.steps.iter().rev().take_while(|step| !starts(step));
+    kinds.map(std::mem::discriminant).collect()
 }
