@@ -23,7 +23,7 @@ use oci::runtime::{Linux, Process, Spec};
 use rootfs::snapshot::OverlayMount;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use steps::{Planner, Start, hook_ops, process_steps};
+use steps::{Filtered, Planner, Start, hook_ops, process_steps};
 
 /// What the command line says about one create, run or exec.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -203,7 +203,7 @@ pub fn plan(spec: &Spec, host: &Host, options: &Options) -> Result<Plan> {
     let rootfs = options.bundle.join(&root.path);
     let process = spec.process.as_ref();
     let mut planner = Planner::new((spec, linux), host, options, &namespaces, &cgroup, &rootfs);
-    planner.listens = seccomp.as_ref().map(|filter| filter.listener.is_some());
+    planner.filtered = Filtered::by(seccomp.as_ref());
     let steps = planner.init_steps()?;
     let prepared_mounts = std::mem::take(&mut planner.prepared);
     let prepared_root = planner.prepared_root.take();
@@ -312,7 +312,7 @@ pub fn plan_exec(
     let seccomp = plan_filter(spec, options, &mut warnings)?;
     let user_namespace = namespaces.has(libc::CLONE_NEWUSER);
     let start = Start {
-        seccomp: seccomp.as_ref().map(|plan| plan.listener.is_some()),
+        filtered: Filtered::by(seccomp.as_ref()),
         keep_groups: namespaces::keeps_groups(spec, process, host)?,
         user_namespace,
         ..Start::default()

@@ -10,6 +10,7 @@ pub use operation::hook_ops;
 
 use super::field::{c_string, parameter_path};
 use super::namespaces::Namespaces;
+use super::seccomp::SeccompPlan;
 use super::{
     CpuSet, HookOp, Options, OverlayOp, PreparedMount, RootChange, Step, UserOp, cgroup, process,
 };
@@ -39,8 +40,8 @@ pub struct Planner<'p> {
     pub cgroup: &'p cgroup::CgroupPlan,
     /// The absolute path of its root file system.
     pub rootfs: &'p Path,
-    /// Whether there is a filter, and then whether it has a listener.
-    pub listens: Option<bool>,
+    /// When the process comes under its system call filter.
+    pub filtered: Filtered,
     /// Mounts that the parent opens.
     pub prepared: Vec<PreparedMount>,
     /// The root that the parent stacks.
@@ -70,7 +71,7 @@ impl<'p> Planner<'p> {
             namespaces,
             cgroup,
             rootfs,
-            listens: None,
+            filtered: Filtered::Never,
             prepared: Vec::new(),
             prepared_root: None,
             warnings: Vec::new(),
@@ -423,7 +424,7 @@ impl<'p> Planner<'p> {
             .map(|hooks| hooks.start_container.as_slice())
             .unwrap_or_default();
         let start = Start {
-            seccomp: self.listens,
+            filtered: self.filtered,
             hooks: hook_ops("hooks.startContainer", hooks)?,
             keep_groups: super::namespaces::keeps_groups(self.spec, process, self.host)?,
             user_namespace: self.namespaces.has(libc::CLONE_NEWUSER),
@@ -437,11 +438,34 @@ impl<'p> Planner<'p> {
     }
 }
 
+/// When a process comes under its system call filter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Filtered {
+    /// It has none.
+    #[default]
+    Never,
+    /// Before `create` returns: the listener must be with its agent by then.
+    BeforeStart,
+    /// At the last moment, so that the filter need not allow what we still do.
+    BeforeExec,
+}
+
+impl Filtered {
+    /// By the filter, if any.
+    pub fn by(filter: Option<&SeccompPlan>) -> Filtered {
+        match filter.map(|filter| &filter.listener) {
+            None => Filtered::Never,
+            Some(Some(_)) => Filtered::BeforeStart,
+            Some(None) => Filtered::BeforeExec,
+        }
+    }
+}
+
 /// What besides the process itself decides how it is started.
 #[derive(Debug, Default)]
 pub struct Start {
-    /// Whether there is a filter, and then whether it has a listener.
-    pub seccomp: Option<bool>,
+    /// When it comes under its system call filter.
+    pub filtered: Filtered,
     /// startContainer hooks.
     pub hooks: Vec<HookOp>,
     /// The caller's groups stay.
@@ -494,14 +518,12 @@ pub fn process_steps(
             .or(Some(Step::Umask(0o022))),
     );
     steps.push(Step::FindProgram);
-    // A listener must be with its agent before `create` returns; any other filter waits for the last moment, so that
-    // it need not allow what we still do.
-    if start.seccomp == Some(true) {
+    if start.filtered == Filtered::BeforeStart {
         steps.push(Step::Seccomp);
     }
     steps.push(Step::AwaitStart);
     steps.extend(start.hooks.into_iter().map(Step::StartContainerHook));
-    if start.seccomp == Some(false) {
+    if start.filtered == Filtered::BeforeExec {
         steps.push(Step::Seccomp);
     }
     steps.push(Step::Capabilities(capabilities));
