@@ -1,8 +1,7 @@
-//! `seccomp(2)`: load a filter, and ask what the kernel knows. What a filter says is `plan::seccomp`'s.
+//! `seccomp(2)`: load a filter. What a filter says is `plan::seccomp`'s.
 
 use nix::errno::Errno;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::ptr::null_mut;
 
 /// Installs a filter for the calling thread and its children. Async-signal-safe.
 ///
@@ -26,21 +25,4 @@ pub fn load(filter: &[libc::sock_filter], flags: u32) -> Result<Option<OwnedFd>,
         // TSYNC names a thread that could not be switched.
         _ => Err(Errno::ESRCH),
     }
-}
-
-/// Whether the kernel knows a filter's return action.
-pub fn action_available(action: u32) -> bool {
-    let operation = libc::c_long::from(libc::SECCOMP_GET_ACTION_AVAIL);
-    // SAFETY: the kernel reads four bytes through the pointer.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, operation, 0, &raw const action) };
-    result == 0
-}
-
-/// Whether the kernel knows these `SECCOMP_FILTER_FLAG_*` together. Installs nothing.
-pub fn flags_available(flags: u32) -> bool {
-    let operation = libc::c_long::from(libc::SECCOMP_SET_MODE_FILTER);
-    let nothing = null_mut::<libc::sock_fprog>();
-    // SAFETY: the kernel judges the flags, then fails to read a program through the null pointer.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, nothing) };
-    Errno::result(result) == Err(Errno::EFAULT)
 }

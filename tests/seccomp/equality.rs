@@ -1,6 +1,6 @@
 //! Docker's and Podman's profiles, for every architecture that libseccomp 2.5 knows: both filters, every number.
 
-use super::evaluator::{Evaluator, actions};
+use super::evaluator::{Evaluator, action, actions};
 use super::interpreter::{Call, run};
 use super::{BARE, compiled, docker, oracle, podman, profile};
 use crun_lite::plan::seccomp::{Arch, SockFilter};
@@ -193,5 +193,21 @@ fn the_narrower_of_two_overlapping_rules_decides() {
             ));
             compare(&overlapping, &[Arch::X86]);
         }
+    }
+}
+
+#[test]
+fn every_documented_action_has_the_kernels_number() {
+    for name in crun_lite::plan::seccomp::actions() {
+        let profile = profile(&format!(
+            r#"{{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/l", "syscalls": [{{"names": ["mount"], "action": "{name}"}}]}}"#
+        ));
+        let mount = Call {
+            arch: Arch::X86_64,
+            number: 165,
+            args: [0; 6],
+        };
+        let filter = compiled(&profile, Arch::X86_64, &BARE).filter;
+        assert_eq!(run(&filter, &mount), action(name, None), "{name}");
     }
 }

@@ -144,8 +144,3 @@ pub fn architectures() -> impl Iterator<Item = &'static str> {
 pub fn flags() -> impl Iterator<Item = (&'static str, u32)> {
     rules::FLAGS.iter().copied()
 }
-
-/// The action names, each with the value that `SECCOMP_GET_ACTION_AVAIL` takes.
-pub fn action_values() -> impl Iterator<Item = (&'static str, u32)> {
-    rules::ACTIONS.iter().copied()
-}
