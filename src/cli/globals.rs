@@ -2,6 +2,7 @@
 
 use super::argument::{flag, option, path, text};
 use crate::container::Globals;
+use crate::container::image::is_machine_root;
 use crate::container::options::{LogLevel, LogOptions, LogTarget, Rootless};
 use crate::error::{Error, Result};
 use crate::plan::CgroupManager;
@@ -158,17 +159,10 @@ fn default_root() -> PathBuf {
 }
 
 fn is_session_user() -> bool {
-    if !nix::unistd::geteuid().is_root() {
-        return true;
+    match std::env::var_os("USER").is_some_and(|user| user == "root") {
+        true => !nix::unistd::geteuid().is_root(),
+        false => !is_machine_root(),
     }
-    let named_root = std::env::var_os("USER").is_some_and(|user| user == "root");
-    !named_root && in_user_namespace()
-}
-
-fn in_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let identity = ["0", "0", "4294967295"];
-    !map.is_empty() && !map.split_whitespace().eq(identity)
 }
 
 #[cfg(test)]

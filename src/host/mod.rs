@@ -6,6 +6,7 @@ mod cgroups;
 
 use crate::error::{Context, Result};
 use crate::sys::{credentials, open};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -98,8 +99,11 @@ fn is_yes(file: &str) -> bool {
 fn in_initial_user_namespace() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
-        let map = open::read_text("/proc/self/uid_map").unwrap_or_default();
-        map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+        match open::read_text("/proc/self/uid_map") {
+            Ok(map) => map.split_ascii_whitespace().eq(["0", "0", "4294967295"]),
+            // A kernel that makes no user namespaces has one all the same.
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        }
     })
 }
 

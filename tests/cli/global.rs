@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::runtime::Invocation;
+use crate::support::runtime::{self, Invocation};
 use crate::support::{Bundle, Sandbox, Value, cases, sandbox};
 
 cases![
@@ -17,6 +17,7 @@ cases![
     writes_one_json_line_an_error,
     takes_the_peers_global_flags,
     disables_cgroups,
+    keeps_the_state_of_a_namespaces_root_with_the_session,
     prints_help,
     refuses_checkpoint_but_not_its_help,
     prints_completions,
@@ -210,6 +211,33 @@ fn disables_cgroups(t: &Sandbox) {
     ];
     let inside = t.runtime_without_root(&arguments).output().text();
     assert!(!inside.contains(&t.tag), "{inside}");
+}
+
+/// Podman's rootless containers: id 0, but not the machine's root.
+fn keeps_the_state_of_a_namespaces_root_with_the_session(t: &Sandbox) {
+    if !runtime::is_ours() {
+        crate::support::skip("peers have directories of their own names");
+    }
+    let session = t.new_path("session");
+    let id = t.new_id();
+    fs::create_dir_all(session.join("crun-lite").join(&id)).expect("create a state directory");
+    let program = runtime::path();
+    let program = program.to_string_lossy();
+    let namespace = ["unshare", "--user", "--map-root-user"];
+    for (starter, user, is_found) in [
+        (&namespace[..], &["USER=somebody"][..], true),
+        (&namespace, &["-u", "USER"], true),
+        (&namespace, &["USER=root"], false),
+        (&[], &["-u", "USER"], false),
+    ] {
+        let output = t
+            .program(&[starter, &["env"], user, &[&program, "state", &id]].concat())
+            .env("XDG_RUNTIME_DIR", &session)
+            .output()
+            .fails();
+        let found = output.stderr.contains("does not exist completely");
+        assert_eq!(found, is_found, "{output}");
+    }
 }
 
 fn prints_help(t: &Sandbox) {
