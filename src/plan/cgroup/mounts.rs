@@ -4,11 +4,12 @@
 //! cgroup namespace the kernel shows the container's part by itself; without, its directory is bound instead.
 
 use super::{CgroupPlan, own_cgroup};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::host::{CgroupLayout, Hierarchy, Host};
 use crate::plan::Step;
+use crate::plan::field::c_string;
 use rootfs::mount::{Attributes, FsOption, MountOp, Mounted};
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +68,7 @@ impl Scene<'_> {
             *fs_type = c"cgroup2".into();
             *source = c"cgroup".into();
         }
-        mount.fallback_bind = Some(text(&self.container_directory(host_mount, ""))?);
+        mount.fallback_bind = Some(text(self.container_directory(host_mount, ""))?);
         Ok(mount)
     }
 
@@ -75,7 +76,7 @@ impl Scene<'_> {
         let name = base_name(&hierarchy.mount);
         let destination = self.below(&name)?;
         let controllers = hierarchy.controllers.join(",");
-        let source = text(&self.container_directory(&hierarchy.mount, &controllers))?;
+        let source = text(self.container_directory(&hierarchy.mount, &controllers))?;
         steps.push(Step::Mount(match self.new_cgroup_namespace {
             true => {
                 let options = hierarchy.controllers.iter().map(|c| option(c));
@@ -94,7 +95,7 @@ impl Scene<'_> {
             .filter(|c| **c != name && !c.contains('='));
         for controller in linked {
             steps.push(Step::Symlink {
-                target: text(Path::new(&name))?,
+                target: text(&name)?,
                 path: self.below(controller)?,
             });
         }
@@ -149,7 +150,7 @@ impl Scene<'_> {
     fn file_system(
         &self,
         destination: CString,
-        fs_type: &std::ffi::CStr,
+        fs_type: &CStr,
         options: Vec<FsOption>,
         fallback: CString,
     ) -> MountOp {
@@ -195,7 +196,7 @@ impl Scene<'_> {
         let mut path = self.mount.destination.as_bytes().to_owned();
         path.push(b'/');
         path.extend_from_slice(name.as_bytes());
-        text(Path::new(std::ffi::OsStr::from_bytes(&path)))
+        text(OsStr::from_bytes(&path))
     }
 }
 
@@ -206,8 +207,8 @@ fn option(controller: &str) -> Result<FsOption> {
         None => (controller, None),
     };
     Ok(FsOption {
-        key: text(Path::new(key))?,
-        value: value.map(|v| text(Path::new(v))).transpose()?,
+        key: text(key)?,
+        value: value.map(text).transpose()?,
     })
 }
 
@@ -218,7 +219,7 @@ fn base_name(path: &Path) -> String {
         .into_owned()
 }
 
-fn text(path: &Path) -> Result<CString> {
-    CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| Error::new(format!("cgroup path {} holds a NUL byte", path.display())))
+fn text(name: impl AsRef<OsStr>) -> Result<CString> {
+    let name = name.as_ref();
+    c_string(format_args!("cgroup {}", name.display()), name.as_bytes())
 }
