@@ -210,9 +210,10 @@ impl<'o> Making<'o> {
         point("id-maps")?;
         self.limit(&mut made, mapped.pid())?;
         point("limits")?;
-        made.dir.write_first_config(&self.json()?)?;
         let joined = mapped.join_cgroups(&made.cgroup.join_fds()?)?;
         point("cgroup-join")?;
+        // The child waited for its cgroups; for what follows nobody does.
+        made.dir.write_first_config(&self.json()?)?;
         let record = self.stage(&mut made, joined.pid())?;
         point("staged")?;
         if !self.plan.hooks.poststop.is_empty() {
