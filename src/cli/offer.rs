@@ -4,7 +4,7 @@
 //! is none of the table's, all are built: an error and a page of help speak of all. docs/performance.md
 
 use super::argument::{flag, option, options};
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
@@ -12,10 +12,19 @@ use std::os::unix::ffi::OsStrExt;
 #[derive(Debug, Clone, Copy)]
 pub struct Offer {
     name: &'static str,
-    help: &'static str,
+    alias: Option<&'static str>,
     letter: Option<char>,
-    value: Option<&'static str>,
-    repeats: bool,
+    shape: Shape,
+    help: &'static str,
+}
+
+/// What follows an option's name.
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    Flag,
+    Switch,
+    Value(&'static str),
+    Values(&'static str),
 }
 
 impl Offer {
@@ -23,17 +32,25 @@ impl Offer {
     pub const fn flag(name: &'static str, help: &'static str) -> Offer {
         Offer {
             name,
-            help,
+            alias: None,
             letter: None,
-            value: None,
-            repeats: false,
+            shape: Shape::Flag,
+            help,
+        }
+    }
+
+    /// `--name=false`, which is true when nothing is said.
+    pub const fn switch(name: &'static str, help: &'static str) -> Offer {
+        Offer {
+            shape: Shape::Switch,
+            ..Offer::flag(name, help)
         }
     }
 
     /// `--name VALUE`; the last one counts.
     pub const fn option(name: &'static str, value: &'static str, help: &'static str) -> Offer {
         Offer {
-            value: Some(value),
+            shape: Shape::Value(value),
             ..Offer::flag(name, help)
         }
     }
@@ -41,8 +58,8 @@ impl Offer {
     /// `--name VALUE`, each of which counts.
     pub const fn options(name: &'static str, value: &'static str, help: &'static str) -> Offer {
         Offer {
-            repeats: true,
-            ..Offer::option(name, value, help)
+            shape: Shape::Values(value),
+            ..Offer::flag(name, help)
         }
     }
 
@@ -54,14 +71,42 @@ impl Offer {
         }
     }
 
+    /// The same by another name, which no help tells.
+    pub const fn alias(self, name: &'static str) -> Offer {
+        Offer {
+            alias: Some(name),
+            ..self
+        }
+    }
+
+    fn is(&self, said: Said<'_>) -> bool {
+        match said {
+            Said::Name(name) => {
+                let alias = self.alias.map(str::as_bytes);
+                self.name.as_bytes() == name || alias == Some(name)
+            }
+            Said::Letter(letter) => self.letter == Some(char::from(letter)),
+        }
+    }
+
     fn build(&self) -> Arg {
-        let arg = match self.value {
-            None => flag(self.name, self.help),
-            Some(value) if self.repeats => options(self.name, value, self.help),
-            Some(value) => option(self.name, value, self.help),
+        let mut arg = match self.shape {
+            Shape::Flag => flag(self.name, self.help),
+            Shape::Switch => flag(self.name, self.help)
+                .action(ArgAction::Set)
+                .value_parser(clap::value_parser!(bool))
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .default_value("true"),
+            Shape::Value(value) => option(self.name, value, self.help),
+            Shape::Values(value) => options(self.name, value, self.help),
         };
-        match self.letter {
-            Some(letter) => arg.short(letter),
+        if let Some(letter) = self.letter {
+            arg = arg.short(letter);
+        }
+        match self.alias {
+            Some(alias) => arg.alias(alias),
             None => arg,
         }
     }
@@ -76,11 +121,8 @@ pub fn with_all(command: Command, tables: &[&[Offer]]) -> Command {
 pub fn with_meant(command: Command, tables: &[&[Offer]], words: &[OsString]) -> Option<Command> {
     let mut meant: Vec<&Offer> = Vec::new();
     let known = each_option(words, &mut |said| {
-        let offers = tables.iter().copied().flatten();
-        let offer = offers.clone().find(|offer| match said {
-            Said::Name(name) => offer.name.as_bytes() == name,
-            Said::Letter(letter) => offer.letter == Some(char::from(letter)),
-        });
+        let mut offers = tables.iter().copied().flatten();
+        let offer = offers.find(|offer| offer.is(said));
         if let Some(offer) = offer
             && !meant.iter().any(|other| other.name == offer.name)
         {
@@ -93,7 +135,7 @@ pub fn with_meant(command: Command, tables: &[&[Offer]], words: &[OsString]) -> 
 
 /// How a word calls an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said<'w> {
+enum Said<'w> {
     /// `--name`, `-name` or `--name=VALUE`.
     Name(&'w [u8]),
     /// One of `-abc`.
@@ -101,7 +143,7 @@ pub enum Said<'w> {
 }
 
 /// Whether `is_known` knows every option that these words can mean, up to `--`.
-pub fn each_option(words: &[OsString], is_known: &mut dyn FnMut(Said<'_>) -> bool) -> bool {
+fn each_option(words: &[OsString], is_known: &mut dyn FnMut(Said<'_>) -> bool) -> bool {
     let options = words
         .iter()
         .map(|word| word.as_bytes())
@@ -132,7 +174,11 @@ mod tests {
         Offer::option("bundle", "DIR", "a bundle").short('b'),
         Offer::flag("detach", "don't wait").short('d'),
     ];
-    const SHARED: &[Offer] = &[Offer::options("env", "NAME=VALUE", "a variable").short('e')];
+    const SHARED: &[Offer] = &[
+        Offer::options("env", "NAME=VALUE", "a variable").short('e'),
+        Offer::option("network", "WHICH", "whose network").alias("net"),
+        Offer::switch("tls-verify", "verify certificates"),
+    ];
 
     #[test]
     fn words_choose_what_is_built() {
@@ -147,11 +193,25 @@ mod tests {
         assert_eq!(meant("--bundle /b name"), "bundle");
         assert_eq!(meant("-bundle=/b -d name"), "bundle detach");
         assert_eq!(meant("-de A=1 -e B=2"), "detach env");
+        assert_eq!(meant("--net=host --network none"), "network");
         assert_eq!(meant("name -- --colour -x"), "");
         for other in ["--help", "-h", "-b/b", "--colour", "-", "--=x", "-dx"] {
             assert_eq!(meant(other), "all", "{other}");
         }
         let all = with_all(Command::new("run"), &[OWN, SHARED]);
-        assert_eq!(all.get_arguments().count(), 3);
+        assert_eq!(all.get_arguments().count(), 5);
+    }
+
+    #[test]
+    fn a_switch_is_on_until_it_is_turned_off() {
+        for (line, on) in [
+            ("x", true),
+            ("x --tls-verify", true),
+            ("x --tls-verify=false", false),
+        ] {
+            let command = with_all(Command::new("x"), &[SHARED]);
+            let matches = command.get_matches_from(line.split(' '));
+            assert_eq!(matches.get_one("tls-verify"), Some(&on), "{line}");
+        }
     }
 }

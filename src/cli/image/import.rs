@@ -1,10 +1,11 @@
 //! `image import`: an image from a file or directory into the store.
 
 use super::progress::Reporter;
-use super::pull::{transfer_arguments, transfer_options};
+use super::pull::{TRANSFER, transfer_options};
 use super::store;
 use crate::cli::ExitCode;
 use crate::cli::argument::positional;
+use crate::cli::offer::with_all;
 use crate::container::Globals;
 use crate::error::Result;
 use clap::{Arg, ArgMatches, Command};
@@ -24,7 +25,7 @@ pub fn command() -> Command {
                 .value_name("NAME")
                 .help("its name in the store"),
         );
-    transfer_arguments(command)
+    with_all(command, &[TRANSFER])
 }
 
 pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {

@@ -1,10 +1,11 @@
 //! `image mount`: an image as a read-only tree on the host, to look at.
 
 use super::home;
-use super::pull::{registry_arguments, transfer_arguments};
+use super::pull::{REGISTRY, TRANSFER};
 use super::unpack::{fetched, image};
-use super::unpacking::unpack_arguments;
+use super::unpacking::UNPACK;
 use crate::cli::argument::positional;
+use crate::cli::offer::with_all;
 use crate::cli::{ExitCode, print};
 use crate::container::Globals;
 use crate::container::image::mount_image;
@@ -21,7 +22,7 @@ pub fn command() -> Command {
                 .value_name("DIRECTORY")
                 .help("where to (default: a directory of the store)"),
         );
-    unpack_arguments(transfer_arguments(registry_arguments(command)))
+    with_all(command, &[REGISTRY, TRANSFER, UNPACK])
 }
 
 pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {

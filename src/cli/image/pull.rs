@@ -5,7 +5,8 @@ use super::progress::Reporter;
 use super::store;
 use super::unpacking::max_layer_bytes;
 use crate::cli::ExitCode;
-use crate::cli::argument::{flag, option, options, path, positional, text, texts};
+use crate::cli::argument::{path, positional, text, texts};
+use crate::cli::offer::{Offer, with_all};
 use crate::container::Globals;
 use crate::error::{Error, Result};
 use clap::{Arg, ArgMatches, Command};
@@ -23,40 +24,23 @@ pub fn command() -> Command {
                 .help("such as busybox, quay.io/org/name:tag or docker://registry/name@digest")
                 .required(true),
         );
-    transfer_arguments(registry_arguments(command))
+    with_all(command, &[REGISTRY, TRANSFER])
 }
 
 /// How registries are spoken to.
-pub(in crate::cli) fn registry_arguments(command: Command) -> Command {
-    command
-        .arg(option(
-            "creds",
-            "USER:PASSWORD",
-            "credentials of the registry",
-        ))
-        .arg(option(
-            "authfile",
-            "FILE",
-            "file of credentials, as Docker and Podman write it",
-        ))
-        .arg(options(
-            "mirror",
-            "[REGISTRY=]URL",
-            "ask there first; repeatable",
-        ))
-        .arg(
-            flag(
-                "tls-verify",
-                "verify certificates; =false also allows plain HTTP",
-            )
-            .action(clap::ArgAction::Set)
-            .value_parser(clap::value_parser!(bool))
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
-            .default_value("true"),
-        )
-}
+pub(in crate::cli) const REGISTRY: &[Offer] = &[
+    Offer::option("creds", "USER:PASSWORD", "credentials of the registry"),
+    Offer::option(
+        "authfile",
+        "FILE",
+        "file of credentials, as Docker and Podman write it",
+    ),
+    Offer::options("mirror", "[REGISTRY=]URL", "ask there first; repeatable"),
+    Offer::switch(
+        "tls-verify",
+        "verify certificates; =false also allows plain HTTP",
+    ),
+];
 
 pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let word = positional(matches, "image").unwrap_or_default();
@@ -81,22 +65,17 @@ pub fn run(_: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
 }
 
 /// What `pull` and `import` have in common.
-pub(in crate::cli) fn transfer_arguments(command: Command) -> Command {
-    command
-        .arg(option(
-            "platform",
-            "OS/ARCH[/VARIANT]",
-            "which image of several",
-        ))
-        .arg(option("jobs", "N", "layers at once"))
-        .arg(option(
-            "max-layer-size",
-            "BYTES",
-            "refuse a larger layer, packed or unpacked (default: 256g unpacked)",
-        ))
-        .arg(option("progress", "HOW", "auto, plain, json or none"))
-        .arg(flag("quiet", "print the digest only").short('q'))
-}
+pub(in crate::cli) const TRANSFER: &[Offer] = &[
+    Offer::option("platform", "OS/ARCH[/VARIANT]", "which image of several"),
+    Offer::option("jobs", "N", "layers at once"),
+    Offer::option(
+        "max-layer-size",
+        "BYTES",
+        "refuse a larger layer, packed or unpacked (default: 256g unpacked)",
+    ),
+    Offer::option("progress", "HOW", "auto, plain, json or none"),
+    Offer::flag("quiet", "print the digest only").short('q'),
+];
 
 pub(in crate::cli) fn transfer_options(matches: &ArgMatches) -> Result<transfer::Options> {
     let mut how = transfer::Options::default();
@@ -114,7 +93,7 @@ pub(in crate::cli) fn transfer_options(matches: &ArgMatches) -> Result<transfer:
     Ok(how)
 }
 
-/// What [`registry_arguments`] describes.
+/// What [`REGISTRY`] describes.
 pub(in crate::cli) fn registry_options(matches: &ArgMatches) -> Result<Options> {
     let mut options = Options {
         credentials: credential::credentials(),

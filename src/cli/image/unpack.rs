@@ -2,9 +2,10 @@
 
 use super::home;
 use super::progress::Reporter;
-use super::pull::{registry_arguments, registry_options, transfer_arguments, transfer_options};
-use super::unpacking::{unpack_arguments, unpack_options};
+use super::pull::{REGISTRY, TRANSFER, registry_options, transfer_options};
+use super::unpacking::{UNPACK, unpack_options};
 use crate::cli::argument::positional;
+use crate::cli::offer::with_all;
 use crate::cli::{ExitCode, print};
 use crate::container::Globals;
 use crate::container::image::{FetchOptions, Fetched, Home, copy_image, fetch, write_config};
@@ -30,7 +31,7 @@ pub fn command() -> Command {
                 .num_args(1..)
                 .last(true),
         );
-    unpack_arguments(transfer_arguments(registry_arguments(command)))
+    with_all(command, &[REGISTRY, TRANSFER, UNPACK])
 }
 
 /// The image that a command is about, fetched when it is missing.

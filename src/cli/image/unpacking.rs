@@ -1,8 +1,9 @@
 //! How layers are unpacked: the options that `run`, `create`, `image unpack` and `image mount` have in common.
 
-use crate::cli::argument::{option, text};
+use crate::cli::argument::text;
+use crate::cli::offer::Offer;
 use crate::error::{Context, Error, Result};
-use clap::{ArgMatches, Command};
+use clap::ArgMatches;
 use oci::bundle::notation;
 use rootfs::layer::Limits;
 use rootfs::snapshot::{Form, UnpackOptions};
@@ -10,39 +11,38 @@ use rootfs::snapshot::{Form, UnpackOptions};
 /// Above so many uncompressed bytes a ratio that was asked for is looked at.
 const RATIO_FROM_BYTES: u64 = 1 << 20;
 
-pub(in crate::cli) fn unpack_arguments(command: Command) -> Command {
-    command
-        .arg(option(
-            "snapshotter",
-            "overlay|erofs",
-            "keep new layers as directories, or each as one EROFS image",
-        ))
-        .arg(option(
-            "max-ratio",
-            "N",
-            "refuse a layer that is packed more than N to 1 (default: 400, from 1 GiB on)",
-        ))
-        .arg(option(
-            "max-files",
-            "N",
-            "refuse a layer of more entries (default: 5000000)",
-        ))
-        .arg(option(
-            "max-depth",
-            "N",
-            "refuse a name of more components (default: 256)",
-        ))
-        .arg(option(
-            "max-xattr-size",
-            "BYTES",
-            "refuse a larger extended attribute (default: 64k)",
-        ))
-        .arg(option(
-            "max-header-size",
-            "BYTES",
-            "refuse a larger extension header (default: 1m)",
-        ))
-}
+pub(in crate::cli) const UNPACK: &[Offer] = &[
+    Offer::option(
+        "snapshotter",
+        "overlay|erofs",
+        "keep new layers as directories, or each as one EROFS image",
+    ),
+    Offer::option(
+        "max-ratio",
+        "N",
+        "refuse a layer that is packed more than N to 1 (default: 400, from 1 GiB on)",
+    ),
+    Offer::option(
+        "max-files",
+        "N",
+        "refuse a layer of more entries (default: 5000000)",
+    ),
+    Offer::option(
+        "max-depth",
+        "N",
+        "refuse a name of more components (default: 256)",
+    ),
+    Offer::option(
+        "max-xattr-size",
+        "BYTES",
+        "refuse a larger extended attribute (default: 64k)",
+    ),
+    Offer::option(
+        "max-header-size",
+        "BYTES",
+        "refuse a larger extension header (default: 1m)",
+    ),
+];
 
 pub(in crate::cli) fn unpack_options(matches: &ArgMatches) -> Result<UnpackOptions> {
     Ok(UnpackOptions {

@@ -5,6 +5,7 @@
 mod arguments;
 mod wishes;
 
+use self::arguments::{CREATE_TABLES, RUN_TABLES, with_meant_options, with_options};
 use super::ExitCode;
 use super::argument::{is_set, text};
 use super::image::progress::Reporter;
@@ -23,27 +24,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub fn run_command() -> Command {
-    arguments::shared(bare_run())
+    with_options(bare_run(), RUN_TABLES)
 }
 
 pub fn create_command() -> Command {
-    arguments::shared(bare_create())
+    with_options(bare_create(), CREATE_TABLES)
 }
 
 /// [`run_command`] with the options that these words can mean.
 pub fn run_command_for(words: &[OsString]) -> Option<Command> {
-    arguments::shared_for(bare_run, words)
+    with_meant_options(bare_run(), RUN_TABLES, words)
 }
 
 /// [`create_command`] with the options that these words can mean.
 pub fn create_command_for(words: &[OsString]) -> Option<Command> {
-    arguments::shared_for(bare_create, words)
+    with_meant_options(bare_create(), CREATE_TABLES, words)
 }
 
 fn bare_run() -> Command {
     Command::new("run")
         .about("make a container of an image, start it, wait for its process and delete it")
-        .args(arguments::run_arguments())
 }
 
 fn bare_create() -> Command {
@@ -63,12 +63,12 @@ pub fn is_meant(words: &[OsString]) -> bool {
 }
 
 pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
-    let detach = matches.get_flag("detach");
-    let keep = matches.get_flag("keep");
-    if keep && matches.get_flag("rm") {
+    let detach = is_set(matches, "detach");
+    let keep = is_set(matches, "keep");
+    if keep && is_set(matches, "rm") {
         return Err(Error::new("--keep and --rm say the opposite of each other"));
     }
-    let remove = matches.get_flag("rm") || !(detach || keep);
+    let remove = is_set(matches, "rm") || !(detach || keep);
     let mut options = options(matches, remove)?;
     options.detach = detach;
     options.keep = keep;
