@@ -153,6 +153,9 @@ impl<'o> Making<'o> {
         let plan_options = plan::Options {
             overlay: staged.as_ref().map(|staged| staged.overlay.clone()),
             volumes: staged.as_ref().map_or_else(Vec::new, Staged::volumes),
+            is_default_seccomp: staged
+                .as_ref()
+                .is_some_and(|staged| staged.is_default_seccomp),
             ..plan_options(globals, options, bundle)
         };
         let plan = plan::plan(&spec, &host, &plan_options)?;
@@ -416,6 +419,7 @@ fn plan_options(globals: &Globals, options: &CreateOptions, bundle: PathBuf) -> 
         strict: globals.strict,
         overlay: None,
         volumes: Vec::new(),
+        is_default_seccomp: false,
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Options {
     pub overlay: Option<OverlayMount>,
     /// An image's volumes: where each is in the container, and the empty directory of the host that it begins as.
     pub volumes: Vec<(PathBuf, PathBuf)>,
+    /// `linux.seccomp` is the default profile for the default capabilities: its filter is at hand.
+    pub is_default_seccomp: bool,
     /// `--strict`: what the specification forbids is refused even where runc and crun accept it.
     pub strict: bool,
 }
@@ -267,6 +269,12 @@ fn plan_filter(
         strict: options.strict,
         unknown_fails,
     };
+    if options.is_default_seccomp
+        && !unknown_fails
+        && let Some(plan) = seccomp::default_filter()
+    {
+        return Ok(Some(plan));
+    }
     let mut plan = seccomp::compile(&profile, seccomp::Arch::NATIVE, &how)?;
     warnings.append(&mut plan.warnings);
     Ok(Some(plan))

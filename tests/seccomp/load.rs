@@ -79,7 +79,7 @@ fn calls_newer_than_the_profile_do_not_exist() {
         "futex_requeue",
     ];
     for rule in &mut old.syscalls {
-        rule.names.retain(|name| !newer.contains(&name.as_str()));
+        rule.names.retain(|name| !newer.contains(&&**name));
     }
     let open = || {
         let how = OpenHow::new().flags(OFlag::O_PATH);

@@ -4,6 +4,7 @@
 //! without any filter. Profiles are Docker's, Podman's and random ones (`random`).
 #![allow(clippy::unwrap_used)]
 
+mod default;
 mod equality;
 mod evaluator;
 mod findings;

@@ -74,7 +74,10 @@ fn rule(names: &'static [&'static str]) -> impl Strategy<Value = SyscallRule> {
     let args = prop_oneof![2 => Just(vec![]), 3 => vec(condition(), 1..4)];
     (subsequence(names, 1..6), action(), args).prop_map(|(names, (action, errno_ret), args)| {
         SyscallRule {
-            names: names.into_iter().map(String::from).collect(),
+            names: names
+                .into_iter()
+                .map(|name| name.to_owned().into())
+                .collect(),
             action,
             errno_ret,
             args,
@@ -119,7 +122,7 @@ fn tame(mut profile: Seccomp) -> Seccomp {
             args => format!("{args:?}"),
         };
         rule.names.retain(|name| {
-            rule.args.is_empty() || *seen.entry(name.clone()).or_insert(kind.clone()) == kind
+            rule.args.is_empty() || *seen.entry(name.to_string()).or_insert(kind.clone()) == kind
         });
     }
     profile

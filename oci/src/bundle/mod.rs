@@ -37,6 +37,8 @@ pub struct Bundle {
     pub spec: Spec,
     /// Directories to make in the root file system where they are missing: the working directory, the volumes.
     pub directories: Vec<String>,
+    /// `linux.seccomp` is what [`seccomp::default_profile`] says for the default capabilities.
+    pub is_default_seccomp: bool,
 }
 
 /// Makes the specification of a container of an image.
@@ -66,6 +68,8 @@ pub fn bundle(config: &ImageConfig, options: &RunOptions, users: &dyn Users) -> 
     volumes.sort();
     directories.extend(volumes);
     let capabilities = capability::sets(options, user.user.uid == 0)?;
+    let is_default_seccomp = options.security.seccomp == SeccompChoice::Default
+        && seccomp::is_for_default_capabilities(&capabilities.bounding);
     let spec = Spec {
         version: VERSION.into(),
         root: Some(Root {
@@ -91,7 +95,11 @@ pub fn bundle(config: &ImageConfig, options: &RunOptions, users: &dyn Users) -> 
         }),
         ..Spec::default()
     };
-    Ok(Bundle { spec, directories })
+    Ok(Bundle {
+        spec,
+        directories,
+        is_default_seccomp,
+    })
 }
 
 /// Entrypoint and command. A new entrypoint forgets the image's command.

@@ -130,7 +130,7 @@ impl ConditionalRule {
     fn plain(&self) -> SyscallRule {
         let mut rule = self.rule.clone();
         if !self.name.is_empty() {
-            rule.names.push(self.name.clone());
+            rule.names.push(self.name.clone().into());
         }
         rule
     }
@@ -149,6 +149,7 @@ fn docker_architecture() -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::borrow::Cow;
 
     #[test]
     fn conditions_decide() {
@@ -161,7 +162,8 @@ mod tests {
         let names = |bounding: &[&str]| -> Vec<String> {
             let bounding: Vec<String> = bounding.iter().map(|name| (*name).to_owned()).collect();
             let rules = profile.resolve(&bounding).syscalls;
-            rules.into_iter().flat_map(|rule| rule.names).collect()
+            let names = rules.into_iter().flat_map(|rule| rule.names);
+            names.map(Cow::into_owned).collect()
         };
         assert_eq!(names(&[]), ["read", "clone"]);
         assert_eq!(names(&["CAP_SYS_ADMIN"]), ["read", "mount"]);

@@ -3,7 +3,9 @@
 //! A deny-by-default list: the kernel's table of calls without the obsolete, the host-wide and the keyring calls, io_uring
 //! and userfaultfd. Calls that need a capability come with it. Same meaning as Docker's default profile.
 
+use super::defaults::CAPABILITIES;
 use crate::runtime::{Seccomp, SyscallArg, SyscallRule};
+use std::borrow::Cow;
 
 /// EPERM and ENOSYS.
 const EPERM: u32 = 1;
@@ -83,26 +85,26 @@ const ALWAYS: &str = "
 /// The filter for a process with these capabilities in its bounding set.
 pub fn default_profile(capabilities: &[String]) -> Seccomp {
     let has = |name: &str| capabilities.iter().any(|capability| capability == name);
-    let mut names: Vec<&str> = Vec::with_capacity(512);
-    names.extend(ALWAYS.split_ascii_whitespace());
+    let mut names: Vec<Cow<'static, str>> = Vec::with_capacity(512);
+    names.extend(ALWAYS.split_ascii_whitespace().map(Cow::Borrowed));
     for (capability, calls) in WITH_CAPABILITY {
         if has(capability) {
-            names.extend(calls.split(' '));
+            names.extend(calls.split(' ').map(Cow::Borrowed));
         }
     }
-    let mut syscalls = vec![allow(&names, Vec::new())];
+    let mut syscalls = vec![allow(names, Vec::new())];
     syscalls.extend(PERSONALITIES.map(|domain| {
         allow(
-            &["personality"],
+            vec!["personality".into()],
             vec![argument(0, "SCMP_CMP_EQ", domain, 0)],
         )
     }));
     syscalls.push(allow(
-        &["socket"],
+        vec!["socket".into()],
         vec![argument(0, "SCMP_CMP_NE", AF_VSOCK, 0)],
     ));
     if has("CAP_SYS_ADMIN") {
-        syscalls.push(allow(&["clone"], Vec::new()));
+        syscalls.push(allow(vec!["clone".into()], Vec::new()));
     } else {
         let flags = argument(
             clone_flags_index(),
@@ -110,7 +112,7 @@ pub fn default_profile(capabilities: &[String]) -> Seccomp {
             CLONE_NAMESPACES,
             0,
         );
-        syscalls.push(allow(&["clone"], vec![flags]));
+        syscalls.push(allow(vec!["clone".into()], vec![flags]));
         // Its flags are behind a pointer, which a filter can't follow: libc falls back to `clone` on ENOSYS.
         syscalls.push(SyscallRule {
             names: vec!["clone3".into()],
@@ -131,6 +133,14 @@ pub fn default_profile(capabilities: &[String]) -> Seccomp {
     }
 }
 
+/// Whether [`default_profile`] says of these capabilities what it says of a container's default ones.
+pub fn is_for_default_capabilities(capabilities: &[String]) -> bool {
+    WITH_CAPABILITY.iter().all(|(capability, _)| {
+        let has = capabilities.iter().any(|name| name == capability);
+        has == CAPABILITIES.contains(capability)
+    })
+}
+
 /// The kernel's own calling convention and those of the older programs that it runs.
 pub(super) fn architectures() -> &'static [&'static str] {
     match std::env::consts::ARCH {
@@ -148,9 +158,9 @@ fn clone_flags_index() -> u32 {
     u32::from(std::env::consts::ARCH == "s390x")
 }
 
-fn allow(names: &[&str], args: Vec<SyscallArg>) -> SyscallRule {
+fn allow(names: Vec<Cow<'static, str>>, args: Vec<SyscallArg>) -> SyscallRule {
     SyscallRule {
-        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        names,
         action: "SCMP_ACT_ALLOW".into(),
         errno_ret: None,
         args,

@@ -2,6 +2,7 @@
 //! and a walk through all texts.
 
 use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Reads `null` as the type's default: Go writes empty slices and maps so.
@@ -54,6 +55,12 @@ pub(super) trait Texts {
 }
 
 impl Texts for String {
+    fn hold_nul(&self) -> bool {
+        self.as_bytes().contains(&0)
+    }
+}
+
+impl Texts for Cow<'_, str> {
     fn hold_nul(&self) -> bool {
         self.as_bytes().contains(&0)
     }

@@ -1,5 +1,7 @@
 //! SPEC(config-linux.md#seccomp): the system call filter as written; `plan::seccomp` compiles it.
 
+use std::borrow::Cow;
+
 object! {
     /// The `seccomp` object.
     pub struct Seccomp {
@@ -24,7 +26,7 @@ object! {
     /// One rule.
     pub struct SyscallRule {
         /// System call names, at least one.
-        pub names: Vec<String>,
+        pub names: Vec<Cow<'static, str>>,
         /// `SCMP_ACT_…`.
         pub action: String,
         /// errno (or trace value) of the action.

@@ -68,6 +68,8 @@ pub struct Staged<'o> {
     pub overlay: OverlayMount,
     /// The configuration: taken by whoever makes the container.
     pub spec: Spec,
+    /// Its filter is the default one.
+    pub is_default_seccomp: bool,
     /// Our note that we look after it.
     pub tended: Tended,
 }
@@ -124,6 +126,7 @@ impl<'o> Staged<'o> {
             overlay,
             bundle: bundle_dir,
             spec: made.spec,
+            is_default_seccomp: made.is_default_seccomp,
             options,
             chain,
             etc,

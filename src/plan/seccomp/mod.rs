@@ -52,6 +52,7 @@ pub struct Options {
 
 /// The kernel takes no longer program (`BPF_MAXINSNS`).
 const MAX_INSTRUCTIONS: usize = 4096;
+const INSTRUCTION_BYTES: usize = size_of::<libc::sock_filter>();
 
 /// Compiles a profile for a kernel of the native architecture.
 pub fn compile(profile: &Seccomp, native: Arch, options: &Options) -> Result<SeccompPlan> {
@@ -76,15 +77,31 @@ pub fn compile(profile: &Seccomp, native: Arch, options: &Options) -> Result<Sec
     })
 }
 
+/// What [`compile`] makes of the default profile for the default capabilities: compiled once and for all, since no start
+/// spends as much on anything else that it decides. `None` where nobody has done so yet for the native architecture.
+pub fn default_filter() -> Option<SeccompPlan> {
+    #[cfg(target_arch = "x86_64")]
+    return Some(SeccompPlan {
+        flags: rules::SPEC_ALLOW,
+        ..from_bytes(include_bytes!("default.x86_64.bpf"))
+    });
+    #[cfg(not(target_arch = "x86_64"))]
+    None
+}
+
 /// A filter that somebody else compiled: the kernel's instructions in base64.
 pub fn ready_made(text: &str) -> Result<SeccompPlan> {
-    const INSTRUCTION_BYTES: usize = size_of::<libc::sock_filter>();
     let bytes = base64(text.trim()).ok_or_else(|| Error::new("is not base64"))?;
     let count = bytes.len() / INSTRUCTION_BYTES;
     if bytes.len() % INSTRUCTION_BYTES != 0 || !(1..=MAX_INSTRUCTIONS).contains(&count) {
         let found = bytes.len();
         return Err(Error::new(format!("{found} bytes are no filter")));
     }
+    Ok(from_bytes(&bytes))
+}
+
+/// `struct sock_filter`, one after the other.
+fn from_bytes(bytes: &[u8]) -> SeccompPlan {
     let filter = bytes.chunks_exact(INSTRUCTION_BYTES).map(|bytes| {
         let [c0, c1, jt, jf, k0, k1, k2, k3] = bytes.try_into().unwrap_or_default();
         libc::sock_filter {
@@ -94,12 +111,12 @@ pub fn ready_made(text: &str) -> Result<SeccompPlan> {
             k: u32::from_ne_bytes([k0, k1, k2, k3]),
         }
     });
-    Ok(SeccompPlan {
+    SeccompPlan {
         filter: filter.collect(),
         flags: 0,
         listener: None,
         warnings: Vec::new(),
-    })
+    }
 }
 
 /// RFC 4648, with or without padding.

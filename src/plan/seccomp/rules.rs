@@ -8,6 +8,7 @@ use super::syscalls::Syscall;
 use super::{Options, compare::Condition, compare::Op};
 use crate::error::{Error, Result};
 use oci::runtime::{Seccomp, SyscallArg, SyscallRule};
+use std::borrow::Cow;
 
 /// `SECCOMP_RET_KILL_THREAD`, also what an architecture outside the profile gets.
 pub(super) const KILL_THREAD: u32 = 0;
@@ -46,7 +47,8 @@ pub(super) const OPERATORS: [(&str, Op); 7] = [
 ];
 
 const TSYNC: u32 = 1;
-const SPEC_ALLOW: u32 = 1 << 2;
+/// Without it the kernel would force the speculative store bypass mitigation, which is slow.
+pub(super) const SPEC_ALLOW: u32 = 1 << 2;
 const NEW_LISTENER: u32 = 1 << 3;
 const TSYNC_ESRCH: u32 = 1 << 4;
 const WAIT_KILLABLE_RECV: u32 = 1 << 5;
@@ -200,7 +202,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A rule that asks a listener. The fd reaches the listener through `sendmsg`, after the filter is in place.
-    fn notify(&mut self, names: &[String], path: &str) -> Result<()> {
+    fn notify(&mut self, names: &[Cow<'_, str>], path: &str) -> Result<()> {
         self.profile.flags |= NEW_LISTENER;
         if names.iter().any(|name| name == "sendmsg") {
             return Err(Error::new(format!(
@@ -231,7 +233,7 @@ impl<'a> Reader<'a> {
 
     /// `flags`: absent means runc's default, empty means none.
     fn flags(&mut self, seccomp: &Seccomp) -> Result<()> {
-        // COMPAT(runc): without the flag the kernel would force the speculative store bypass mitigation, which is slow.
+        // COMPAT(runc)
         let Some(names) = &seccomp.flags else {
             self.profile.flags |= SPEC_ALLOW;
             return Ok(());
