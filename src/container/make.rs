@@ -217,6 +217,10 @@ impl<'o> Making<'o> {
         point("cgroup-join")?;
         // The child waited for its cgroups; for what follows nobody does.
         made.dir.write_first_config(&self.json()?)?;
+        if let Some(staged) = &self.staged {
+            staged.claim()?;
+            point("claim")?;
+        }
         let record = self.stage(&mut made, joined.pid())?;
         point("staged")?;
         if !self.plan.hooks.poststop.is_empty() {

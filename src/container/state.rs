@@ -5,7 +5,7 @@
 
 use super::Id;
 use super::host_mounts::HostMounts;
-use super::image::ImageRecord;
+use super::image::{ETC_FILES, ImageRecord};
 use super::intel_rdt::RdtRecord;
 use crate::cgroup::CgroupRecord;
 use crate::error::{Context, Error, Result};
@@ -288,12 +288,14 @@ impl StateDir {
 
     /// Frees the id: removes the directory with all that is in it.
     pub fn remove(self) -> Result<()> {
-        for file in [STATE, CREATING, CONFIG] {
-            let _ = fs::remove_file(self.path.join(file));
-        }
-        // Usually there was nothing else.
-        if fs::remove_dir(&self.path).is_ok() {
-            return Ok(());
+        // Usually there is nothing else, but where an image's container has files bound over the image's.
+        for files in [&[STATE, CREATING, CONFIG], &ETC_FILES] {
+            for file in files {
+                let _ = fs::remove_file(self.path.join(file));
+            }
+            if fs::remove_dir(&self.path).is_ok() {
+                return Ok(());
+            }
         }
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(

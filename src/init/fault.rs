@@ -25,7 +25,7 @@ pub const POINTS: &[&str] = &[
 ];
 
 /// Those that only a container of an image comes by.
-pub const IMAGE_POINTS: &[&str] = &["snapshot"];
+pub const IMAGE_POINTS: &[&str] = &["snapshot", "claim"];
 
 #[cfg(debug_assertions)]
 pub use injected::{ChildFault, point};

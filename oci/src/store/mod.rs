@@ -87,6 +87,7 @@ impl Store {
     fn write_layout(&self) -> Result<()> {
         let path = self.root.join("oci-layout");
         match fs::read(&path) {
+            Ok(text) if text == LAYOUT => Ok(()),
             Ok(text) => {
                 let version = serde_json::from_slice::<serde_json::Value>(&text).ok();
                 let version = version

@@ -211,7 +211,10 @@ impl Snapshots {
     /// A writable snapshot on top of a chain, named `id`: the container's own copy of the image, of nothing but an
     /// empty directory. `volatile` is for those whose changes need not survive a power cut.
     pub fn prepare(&self, id: &str, chain: &Chain, volatile: bool) -> Result<OverlayMount> {
-        self.create_writable(id, chain, volatile, None)?;
+        let _gate = self.gate()?;
+        need_layers(chain)?;
+        self.reserve(id, chain)?;
+        self.record(id, chain, volatile, None)?;
         self.plan(id, chain, volatile)
     }
 
@@ -220,9 +223,37 @@ impl Snapshots {
         self.describe(id, chain, false, volatile)
     }
 
-    /// As [`Snapshots::prepare`], for whoever has the directory `owner`: without it the snapshot is garbage.
-    pub fn prepare_for(&self, id: &str, chain: &Chain, volatile: bool, owner: &Path) -> Result<()> {
-        self.create_writable(id, chain, volatile, Some(owner))
+    /// The first half of [`Snapshots::prepare`], for whoever [holds](Snapshots::hold) the layers until the second is done:
+    /// the directories, of which nothing says yet whose they are.
+    pub fn reserve(&self, id: &str, chain: &Chain) -> Result<()> {
+        let (path, upper) = (self.snapshot_dir(id)?, self.upper(id)?);
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(SnapshotError::Exists(id.to_owned()))
+            }
+            made => made.map_err(system("create", &path)),
+        }?;
+        if chain.lowers.is_empty() {
+            make_private(&self.nothing())?;
+        }
+        make_like_root(chain, &upper)
+    }
+
+    /// The second half: on which layers the snapshot stands. Without the directory `owner` it is garbage.
+    pub fn record(
+        &self,
+        id: &str,
+        chain: &Chain,
+        volatile: bool,
+        owner: Option<&Path>,
+    ) -> Result<()> {
+        let record = SnapshotRecord {
+            owner: owner.map(Path::to_owned),
+            read_only: false,
+            volatile,
+            ..SnapshotRecord::view(chain)
+        };
+        write_json(&self.snapshot_dir(id)?.join(RECORD), &record)
     }
 
     /// The directory without which a snapshot is garbage.
@@ -276,33 +307,22 @@ impl Snapshots {
         }
     }
 
-    /// [`Snapshots::remove`] of one that is known to be writable. The record goes last: a snapshot that is half gone
-    /// still says whose it is.
+    /// [`Snapshots::remove`] of one that is known to be writable, or half made or removed.
     pub fn remove_writable(&self, id: &str) -> Result<()> {
         let (path, upper) = (self.snapshot_dir(id)?, self.upper(id)?);
-        // Both are empty more often than not: then nobody has to look into them.
+        // All are empty more often than not: then nobody has to look into them.
         if fs::remove_dir(&upper).is_err() {
             remove_dir(&upper)?;
         }
         let _ = fs::remove_dir(path.join("work"));
-        let entries = match fs::read_dir(&path) {
+        let _ = fs::remove_file(path.join(RECORD));
+        match fs::remove_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(SnapshotError::Missing(id.to_owned()));
+                Err(SnapshotError::Missing(id.to_owned()))
             }
-            entries => entries.map_err(system("read", &path))?,
-        };
-        for entry in entries {
-            let name = entry.map_err(system("read", &path))?.file_name();
-            if name != RECORD {
-                remove_dir(&path.join(name))?;
-            }
+            Err(_) => remove_dir(&path),
+            Ok(()) => Ok(()),
         }
-        match fs::remove_file(path.join(RECORD)) {
-            // Whoever made it was killed before it was written.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.map_err(system("remove", &path.join(RECORD))),
-        }?;
-        fs::remove_dir(&path).map_err(system("remove", &path))
     }
 
     /// The snapshots there are.
@@ -315,36 +335,6 @@ impl Snapshots {
         }
         names.sort();
         Ok(names)
-    }
-
-    /// In its place at once, the record first and the upper directory last: whoever finds half of it finds whose it is.
-    fn create_writable(
-        &self,
-        id: &str,
-        chain: &Chain,
-        volatile: bool,
-        owner: Option<&Path>,
-    ) -> Result<()> {
-        let record = SnapshotRecord {
-            owner: owner.map(Path::to_owned),
-            read_only: false,
-            volatile,
-            ..SnapshotRecord::view(chain)
-        };
-        let _gate = self.gate()?;
-        need_layers(chain)?;
-        let (path, upper) = (self.snapshot_dir(id)?, self.upper(id)?);
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(SnapshotError::Exists(id.to_owned()))
-            }
-            made => made.map_err(system("create", &path)),
-        }?;
-        write_json(&path.join(RECORD), &record)?;
-        if chain.lowers.is_empty() {
-            make_private(&self.nothing())?;
-        }
-        make_like_root(chain, &upper)
     }
 
     /// Complete before it has its name.

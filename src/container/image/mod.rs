@@ -21,7 +21,7 @@ pub use commit::{CommitOptions, commit};
 pub use fetch::{FetchOptions, Fetched, Pull, fetch};
 pub use home::Home;
 pub use mounted::{copy_image, mount_image, unmount_image};
-pub use staged::{ImageRecord, Staged, discard, write_config};
+pub use staged::{ETC_FILES, ImageRecord, Staged, discard, write_config};
 pub use subordinate::{enter, outer_uid, own_maps};
 pub use sweep::{Tended, remove_unused_layers, sweep, sweep_snapshots};
 

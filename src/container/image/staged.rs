@@ -136,16 +136,10 @@ impl<'o> Staged<'o> {
         })
     }
 
-    /// Makes the container's directory. Whoever fails from here on calls [`discard`].
+    /// Makes what init mounts. Whoever fails from here on calls [`discard`].
     pub fn make(&self) -> Result<()> {
-        let home = &self.options.home;
-        let name = &self.record.snapshot;
-        if let Base::Image(image) = &self.options.base {
-            home.store.pin(name, &image.manifest)?;
-        }
-        home.snapshots
-            .prepare_for(name, &self.chain, true, &self.state_dir)?;
-        self.options.base.release();
+        let snapshots = &self.options.home.snapshots;
+        snapshots.reserve(&self.record.snapshot, &self.chain)?;
         for (_, source) in self.volumes() {
             let made = fs::create_dir_all(&source);
             made.context(format_args!("mkdir {}", source.display()))?;
@@ -156,6 +150,20 @@ impl<'o> Staged<'o> {
                 .and_then(|()| self.give_to_container(&path))
                 .context(format_args!("write {}", path.display()))?;
         }
+        Ok(())
+    }
+
+    /// Notes in the store what the container stands on and whose its directory is: while init mounts, since nobody waits
+    /// for it. Until then we hold the layers.
+    pub fn claim(&self) -> Result<()> {
+        let home = &self.options.home;
+        let name = &self.record.snapshot;
+        if let Base::Image(image) = &self.options.base {
+            home.store.pin(name, &image.manifest)?;
+        }
+        let owner = Some(self.state_dir.as_path());
+        home.snapshots.record(name, &self.chain, true, owner)?;
+        self.options.base.release();
         Ok(())
     }
 
@@ -293,7 +301,9 @@ fn utf8(path: PathBuf) -> Result<String> {
     path.map_err(|path| Error::new(format!("{}: is not UTF-8", path.display())))
 }
 
-/// The files that are bound over the image's.
+/// The files that are bound over the image's, by their names in `/etc` and in the state directory.
+pub const ETC_FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+
 fn etc_files(run: &RunOptions) -> Vec<(&'static str, String)> {
     let host = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let shares_network = run.network != Network::None;
@@ -301,14 +311,10 @@ fn etc_files(run: &RunOptions) -> Vec<(&'static str, String)> {
         Network::Host => host("/etc/hosts"),
         _ => etc::hosts(&run.hostname),
     };
-    vec![
-        ("hosts", hosts),
-        ("hostname", etc::hostname(&run.hostname)),
-        (
-            "resolv.conf",
-            etc::resolv_conf(&host("/etc/resolv.conf"), shares_network),
-        ),
-    ]
+    let hostname = etc::hostname(&run.hostname);
+    let resolv_conf = etc::resolv_conf(&host("/etc/resolv.conf"), shares_network);
+    let texts = [hosts, hostname, resolv_conf];
+    ETC_FILES.into_iter().zip(texts).collect()
 }
 
 /// The image's own user files, read inside the image.

@@ -7,6 +7,7 @@ use crate::container::options::Globals;
 use crate::container::{Id, Phase, StateDir, Status};
 use crate::error::{Context, Error, Result};
 use oci::store::{LockError, has_name, lock_named};
+use rootfs::snapshot::SnapshotError;
 use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -91,17 +92,22 @@ pub fn sweep(globals: &Globals, home: &Home) {
     }
 }
 
-fn sweep_notes(globals: &Globals, home: &Home) -> Result<()> {
+/// The notes that there are, open.
+fn notes(home: &Home) -> Result<impl Iterator<Item = (PathBuf, File)>> {
     let directory = home.tended();
     let entries = match fs::read_dir(&directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.context(format_args!("read {}", directory.display()))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        entries => Some(entries.context(format_args!("read {}", directory.display()))?),
     };
-    for entry in entries.flatten() {
+    let paths = entries.into_iter().flatten().flatten();
+    Ok(paths.filter_map(|entry| {
         let path = entry.path();
-        let Ok(file) = File::open(&path) else {
-            continue;
-        };
+        File::open(&path).ok().map(|file| (path, file))
+    }))
+}
+
+fn sweep_notes(globals: &Globals, home: &Home) -> Result<()> {
+    for (path, file) in notes(home)? {
         match file.try_lock() {
             Ok(()) if has_name(&file, &path).unwrap_or(false) => {
                 if settle(globals, &path)? {
@@ -168,16 +174,30 @@ pub fn sweep_snapshots(home: &Home) -> Result<usize> {
     super::mounted::forget_unmounted(home)?;
     let mut removed = 0;
     for name in home.snapshots.list()? {
-        let owner = home.snapshots.owner(&name);
-        if let Ok(Some(owner)) = owner
-            && !owner.exists()
-        {
-            home.snapshots.remove(&name)?;
+        let is_garbage = match home.snapshots.owner(&name) {
+            Ok(owner) => owner.is_some_and(|owner| !owner.exists()),
+            // Half made, or not yet on the disk when the power was cut.
+            Err(SnapshotError::Missing(_) | SnapshotError::Damaged(_)) => !others_tend(home)?,
+            Err(_) => false,
+        };
+        if is_garbage {
+            home.snapshots.remove_writable(&name)?;
             home.store.unpin(&name)?;
             removed += 1;
         }
     }
     Ok(removed)
+}
+
+/// Whether another process may be making a container just now.
+fn others_tend(home: &Home) -> Result<bool> {
+    let own = format!("{}-", std::process::id());
+    let is_others = |(path, file): &(PathBuf, File)| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let is_own = name.is_some_and(|name| name.starts_with(&own));
+        !is_own && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+    };
+    Ok(notes(home)?.any(|note| is_others(&note)))
 }
 
 /// What [`remove_unused_layers`] did.
