@@ -53,6 +53,7 @@ fn exec_named(globals: &Globals, id: &Id, options: &ExecOptions, trace: &Trace<'
         inherited_fds: inherited.fds,
         listen_fds: inherited.listen_fds,
         strict: globals.strict,
+        default_seccomp: (record.image.as_ref()).is_some_and(|image| image.default_seccomp),
         ..plan::Options::default()
     };
     let plan = plan::plan_exec(&spec, &process, &Host::probe()?, &plan_options)?;

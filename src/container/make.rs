@@ -153,9 +153,9 @@ impl<'o> Making<'o> {
         let plan_options = plan::Options {
             overlay: staged.as_ref().map(|staged| staged.overlay.clone()),
             volumes: staged.as_ref().map_or_else(Vec::new, Staged::volumes),
-            is_default_seccomp: staged
+            default_seccomp: staged
                 .as_ref()
-                .is_some_and(|staged| staged.is_default_seccomp),
+                .is_some_and(|staged| staged.record.default_seccomp),
             ..plan_options(globals, options, bundle)
         };
         let plan = plan::plan(&spec, &host, &plan_options)?;
@@ -423,7 +423,7 @@ fn plan_options(globals: &Globals, options: &CreateOptions, bundle: PathBuf) -> 
         strict: globals.strict,
         overlay: None,
         volumes: Vec::new(),
-        is_default_seccomp: false,
+        default_seccomp: false,
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Options {
     /// An image's volumes: where each is in the container, and the empty directory of the host that it begins as.
     pub volumes: Vec<(PathBuf, PathBuf)>,
     /// `linux.seccomp` is the default profile for the default capabilities: its filter is at hand.
-    pub is_default_seccomp: bool,
+    pub default_seccomp: bool,
     /// `--strict`: what the specification forbids is refused even where runc and crun accept it.
     pub strict: bool,
 }
@@ -269,7 +269,7 @@ fn plan_filter(
         strict: options.strict,
         unknown_fails,
     };
-    if options.is_default_seccomp
+    if options.default_seccomp
         && !unknown_fails
         && let Some(plan) = seccomp::default_filter()
     {

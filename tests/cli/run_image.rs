@@ -405,6 +405,18 @@ fn filters_system_calls(t: &Sandbox) {
         "2"
     };
     assert_eq!(mode(&["--security-opt", "seccomp=unconfined"]), before);
+    // It takes no privilege, so only the filter forbids it: in the container's process and in another one.
+    let unshare = "unshare -U true 2>&1 || true";
+    let refused = |output: &str| assert!(output.contains("not permitted"), "{output}");
+    refused(&sh(t, &image, &[], unshare));
+    refused(&sh(t, &image, &["--cap-drop", "SYS_CHROOT"], unshare));
+    let c = Container::named(t, &t.bundle(), t.new_id());
+    let words = [
+        "--image", &image, "--name", &c.id, "-d", "--", "sleep", "100",
+    ];
+    run(t, &words).output().ok();
+    refused(&c.sh(unshare));
+    c.delete(&["--force"]).ok();
     let privileges = sh(
         t,
         &image,

@@ -36,7 +36,7 @@ fn bytes(filter: &[SockFilter]) -> Vec<u8> {
 #[test]
 fn it_is_what_the_compiler_makes_of_the_profile() {
     let bundle = bundled(|_| ());
-    assert!(bundle.is_default_seccomp);
+    assert!(bundle.default_seccomp);
     let profile = bundle.spec.linux.unwrap().seccomp.unwrap();
     let fresh = compiled(&profile, Arch::X86_64, &LIKE_RUNC);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -73,6 +73,6 @@ fn it_is_used_for_no_other_profile() {
     for (name, change) in choices {
         let bundle = bundled(change);
         let same = bundle.spec.linux.unwrap().seccomp == default;
-        assert_eq!(bundle.is_default_seccomp, same, "{name}");
+        assert_eq!(bundle.default_seccomp, same, "{name}");
     }
 }

@@ -38,7 +38,7 @@ pub struct Bundle {
     /// Directories to make in the root file system where they are missing: the working directory, the volumes.
     pub directories: Vec<String>,
     /// `linux.seccomp` is what [`seccomp::default_profile`] says for the default capabilities.
-    pub is_default_seccomp: bool,
+    pub default_seccomp: bool,
 }
 
 /// Makes the specification of a container of an image.
@@ -68,7 +68,7 @@ pub fn bundle(config: &ImageConfig, options: &RunOptions, users: &dyn Users) -> 
     volumes.sort();
     directories.extend(volumes);
     let capabilities = capability::sets(options, user.user.uid == 0)?;
-    let is_default_seccomp = options.security.seccomp == SeccompChoice::Default
+    let default_seccomp = options.security.seccomp == SeccompChoice::Default
         && seccomp::is_for_default_capabilities(&capabilities.bounding);
     let spec = Spec {
         version: VERSION.into(),
@@ -98,7 +98,7 @@ pub fn bundle(config: &ImageConfig, options: &RunOptions, users: &dyn Users) -> 
     Ok(Bundle {
         spec,
         directories,
-        is_default_seccomp,
+        default_seccomp,
     })
 }
 

@@ -47,6 +47,9 @@ pub struct ImageRecord {
     /// Its files belong to ids that its owner only has in a user namespace.
     #[serde(default, skip_serializing_if = "is_false")]
     pub many_ids: bool,
+    /// Its system call filter is the default profile's for the default capabilities.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub default_seccomp: bool,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -68,8 +71,6 @@ pub struct Staged<'o> {
     pub overlay: OverlayMount,
     /// The configuration: taken by whoever makes the container.
     pub spec: Spec,
-    /// Its filter is the default one.
-    pub is_default_seccomp: bool,
     /// Our note that we look after it.
     pub tended: Tended,
 }
@@ -89,6 +90,7 @@ impl<'o> Staged<'o> {
             remove: options.remove,
             volumes: Vec::new(),
             many_ids: options.run.is_rootless && has_many_ids(),
+            default_seccomp: false,
         };
         let snapshots = &options.home.snapshots;
         let chain = options.base.chain();
@@ -115,6 +117,7 @@ impl<'o> Staged<'o> {
         };
         let mut made = bundle(config, &run, &ImageUsers(&chain))?;
         record.volumes = volumes(config, &made.spec);
+        record.default_seccomp = made.default_seccomp;
         if run.is_rootless {
             become_the_one_id(&mut made.spec);
         }
@@ -126,7 +129,6 @@ impl<'o> Staged<'o> {
             overlay,
             bundle: bundle_dir,
             spec: made.spec,
-            is_default_seccomp: made.is_default_seccomp,
             options,
             chain,
             etc,
