@@ -264,6 +264,34 @@ fn garbage_collection_keeps_what_is_used() {
 }
 
 #[test]
+fn what_has_no_record_goes_when_nobody_uses_layers() {
+    let ground = tempfile::tempdir().unwrap();
+    let store = open(ground.path());
+    let chain = unpack(&store, &two_layers()).unwrap();
+    for id in ["empty", "none", "whole"] {
+        store.prepare(id, &chain, false).unwrap();
+    }
+    let record = |id: &str| {
+        ground
+            .path()
+            .join("snapshots")
+            .join(id)
+            .join("snapshot.json")
+    };
+    fs::write(record("empty"), "").unwrap();
+    fs::remove_file(record("none")).unwrap();
+    store.reserve("reserved", &chain).unwrap();
+    let hold = store.hold().unwrap();
+    assert_eq!(store.remove_half_made().unwrap(), None);
+    drop(hold);
+    let removed = store.remove_half_made().unwrap().unwrap();
+    assert_eq!(removed, ["empty", "none", "reserved"]);
+    assert_eq!(store.list().unwrap(), ["whole"]);
+    let uppers = fs::read_dir(ground.path().join("uppers")).unwrap();
+    assert_eq!(uppers.count(), 1);
+}
+
+#[test]
 fn a_commit_unpacks_to_what_the_container_saw() {
     if !is_root() {
         return;

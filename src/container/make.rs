@@ -187,8 +187,8 @@ impl<'o> Making<'o> {
         let host_mounts = host_mounts::survey(&self.plan)?;
         let dir = self.take_id()?;
         let mut made = self.note(dir, rdt, host_mounts)?;
-        if let Some(staged) = &self.staged {
-            staged.make()?;
+        let unclaimed = self.staged.as_ref().map(Staged::make).transpose()?;
+        if unclaimed.is_some() {
             point("snapshot")?;
         }
         self.make_group(&mut made)?;
@@ -217,8 +217,8 @@ impl<'o> Making<'o> {
         point("cgroup-join")?;
         // The child waited for its cgroups; for what follows nobody does.
         made.dir.write_first_config(&self.json()?)?;
-        if let Some(staged) = &self.staged {
-            staged.claim()?;
+        if let (Some(staged), Some(unclaimed)) = (&self.staged, unclaimed) {
+            staged.claim(unclaimed)?;
             point("claim")?;
         }
         let record = self.stage(&mut made, joined.pid())?;

@@ -21,6 +21,7 @@ cases![
     the_same_id_twice_is_refused_and_harms_nobody,
     a_forgotten_state_directory_is_swept_after_a_reboot,
     what_a_power_cut_left_without_a_record_is_swept,
+    an_id_is_free_although_a_reboot_left_its_directory,
     twenty_copies_at_once,
 ];
 
@@ -358,27 +359,35 @@ fn what_a_power_cut_left_without_a_record_is_swept(t: &Sandbox) {
     fs::write(records.next().expect("one"), "").expect("empty a record");
     fs::remove_file(records.next().expect("two")).expect("remove a record");
 
-    // While somebody looks after a container, one without a record may be in the making.
-    let c = Container::named(t, &t.bundle(), t.new_id());
-    let words = [
-        "--image", &image, "--name", &c.id, "-d", "--rm", "--", "sleep", "100",
-    ];
-    run(t, &words).output().ok();
-    let before = leftovers(t);
-    let reboot = || fs::write(t.path.join("store/overlay/boot"), "another boot").expect("write");
-    reboot();
-    run(t, &["--image", &image, "true"]).output().ok();
-    assert_eq!(leftovers(t), before);
-
-    c.kill("KILL").ok();
-    let is_tended = || {
-        leftovers(t)
-            .iter()
-            .any(|name| name.starts_with("overlay/tended"))
+    let run_after_boot = || {
+        fs::write(t.path.join("store/overlay/boot"), "another boot").expect("write");
+        run(t, &["--image", &image, "true"]).output().ok();
     };
-    wait_for("the keeper's end", || !is_tended());
-    reboot();
+    // While somebody uses layers, a snapshot without a record may be in the making.
+    let before = leftovers(t);
+    let used = fs::File::open(t.path.join("store/overlay/lock")).expect("open");
+    used.lock_shared().expect("lock");
+    run_after_boot();
+    assert_eq!(leftovers(t), before);
+    drop(used);
     run(t, &["--image", &image, "true"]).output().ok();
+    nothing_is_left(t);
+}
+
+fn an_id_is_free_although_a_reboot_left_its_directory(t: &Sandbox) {
+    let image = ImageMaker::busybox(t).write();
+    let id = t.new_id();
+    let keep = || {
+        let words = [
+            "--image", &image, "--name", &id, "--keep", "--", "mkdir", "/made",
+        ];
+        run(t, &words).output().ok();
+    };
+    keep();
+    host::remove_traces_of(&id);
+    fs::remove_dir_all(t.root().join(&id)).expect("remove the state");
+    keep();
+    command(t, &["delete", &id]).output().ok();
     nothing_is_left(t);
 }
 

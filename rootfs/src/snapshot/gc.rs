@@ -1,4 +1,5 @@
-//! Removing layers that nothing needs any more. Nothing is removed that a snapshot stands on.
+//! Removing layers that nothing needs any more, and snapshots that were never finished. No layer is removed that a
+//! snapshot stands on.
 
 use std::collections::HashSet;
 use std::fs;
@@ -40,7 +41,8 @@ impl Snapshots {
         for id in self.list()? {
             match self.snapshot_record(&id) {
                 Ok(record) => need(&record.diff_ids),
-                Err(SnapshotError::Missing(_)) => {}
+                // Whoever makes a snapshot keeps us out until its record is there: this one's maker was killed.
+                Err(SnapshotError::Missing(_) | SnapshotError::Damaged(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -56,6 +58,31 @@ impl Snapshots {
             ]
             .concat(),
         })
+    }
+
+    /// Removes snapshots that nothing says whose they are: their makers were killed, or a power cut came before their
+    /// records were on the disk. Says which; nothing while somebody [holds](Snapshots::hold) the layers, who may be
+    /// making one.
+    pub fn remove_half_made(&self) -> Result<Option<Vec<String>>> {
+        let Some(_gate) = Gate::exclusive_now(&self.root.join("lock"))? else {
+            return Ok(None);
+        };
+        let mut removed = Vec::new();
+        for id in self.list()? {
+            let record = self.snapshot_record(&id);
+            if !matches!(
+                record,
+                Err(SnapshotError::Missing(_) | SnapshotError::Damaged(_))
+            ) {
+                continue;
+            }
+            match self.remove_writable(&id) {
+                // Another command was about to remove it.
+                Err(SnapshotError::Missing(_)) => {}
+                done => done.map(|()| removed.push(id))?,
+            }
+        }
+        Ok(Some(removed))
     }
 
     /// What the layers that are about to go said of their size.

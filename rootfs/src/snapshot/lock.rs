@@ -62,6 +62,16 @@ impl Gate {
         file.lock().map_err(system("lock", path))?;
         Ok(Self(file))
     }
+
+    /// [`Gate::exclusive`] without waiting: nothing while somebody, we perhaps, uses layers.
+    pub(super) fn exclusive_now(path: &Path) -> Result<Option<Self>> {
+        let file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(system("lock", path)(error)),
+        }
+    }
 }
 
 fn open(path: &Path) -> Result<File> {

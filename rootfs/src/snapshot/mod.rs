@@ -7,9 +7,10 @@
 //! uppers/ID                                    what a container has changed
 //! nothing/                                     the layer of those who have none
 //! work/                                        being made or removed; what no process holds is removed by the next
-//! lock                                         shared to use layers, exclusive to remove them
+//! lock                                         shared to use layers and make a snapshot, exclusive to remove them
 //! ```
-//! Everything appears under its name by `rename`, complete. Snapshots *return* mounts, they never mount.
+//! Everything appears under its name by `rename`, complete, but a writable snapshot: it is made in place, its record last,
+//! and without one it is garbage unless somebody holds the lock. Snapshots *return* mounts, they never mount.
 
 mod commit;
 mod copy;

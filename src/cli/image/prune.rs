@@ -6,7 +6,7 @@ use crate::cli::ExitCode;
 use crate::cli::argument::flag;
 use crate::cli::print;
 use crate::container::Globals;
-use crate::container::image::{remove_unused_layers, sweep, sweep_snapshots};
+use crate::container::image::{remove_unused_layers, sweep, sweep_half_made, sweep_snapshots};
 use crate::error::Result;
 use clap::{ArgMatches, Command};
 
@@ -19,7 +19,7 @@ pub fn command() -> Command {
 pub fn run(globals: &Globals, matches: &ArgMatches) -> Result<ExitCode> {
     let home = home(matches)?;
     sweep(globals, &home);
-    let containers = sweep_snapshots(&home)?;
+    let containers = sweep_snapshots(&home)? + sweep_half_made(&home)?.unwrap_or_default();
     let pruned = home.store.prune(matches.get_flag("all"))?;
     let layers = remove_unused_layers(&home)?;
     let mut text: String = pruned

@@ -23,11 +23,11 @@ pub use home::Home;
 pub use mounted::{copy_image, mount_image, unmount_image};
 pub use staged::{ETC_FILES, ImageRecord, Staged, discard, write_config};
 pub use subordinate::{enter, outer_uid, own_maps};
-pub use sweep::{Tended, remove_unused_layers, sweep, sweep_snapshots};
+pub use sweep::{Tended, remove_unused_layers, sweep, sweep_half_made, sweep_snapshots};
 
 use crate::error::{Context, Result};
 use oci::bundle::RunOptions;
-use rootfs::snapshot::Chain;
+use rootfs::snapshot::{Chain, Hold};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,13 +61,13 @@ impl Base {
         }
     }
 
-    /// A container stands on the layers now, and that keeps them.
-    fn release(&self) {
-        if let Base::Image(image) = self
-            && let Ok(mut hold) = image.hold.lock()
-        {
-            *hold = None;
-        }
+    /// Keeps the layers, and what is being made on them, until a container stands on them: that keeps them then.
+    fn hold(&self, home: &Home) -> Result<Hold> {
+        let held = match self {
+            Base::Image(image) => image.hold.lock().ok().and_then(|mut hold| hold.take()),
+            Base::Directory(_) => None,
+        };
+        held.map_or_else(|| Ok(home.snapshots.hold()?), Ok)
     }
 }
 

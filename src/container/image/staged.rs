@@ -1,7 +1,8 @@
 //! A container of an image: its configuration, then its directory in the store, then the end of both.
 //!
 //! Order matters when somebody is killed. A note in `tended/` comes first and goes last; the record in the state
-//! directory names the store before anything is made there. So [`sweep`](super::sweep()) finds whatever is left.
+//! directory names the store before anything is made there. So [`sweep`](super::sweep()) finds whatever is left. What says
+//! in the store whose its directory is comes later, and until then we keep everybody out who would remove it.
 
 use super::home::Home;
 use super::places;
@@ -13,7 +14,7 @@ use crate::error::{Context, Error, Result};
 use oci::bundle::{EtcFiles, Network, RunOptions, UserFiles, Users, bundle, etc};
 use oci::image_config::ImageConfig;
 use oci::runtime::{IdMapping, Spec};
-use rootfs::snapshot::{Chain, OverlayMount, SnapshotError};
+use rootfs::snapshot::{Chain, Hold, OverlayMount, SnapshotError};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -55,6 +56,11 @@ pub struct ImageRecord {
 fn is_false(value: &bool) -> bool {
     !value
 }
+
+/// A container's directory of which nothing says yet whose it is: nobody removes it as long as this is held.
+#[must_use]
+#[derive(Debug)]
+pub struct Unclaimed(Hold);
 
 /// A container of an image that is about to be made.
 #[derive(Debug)]
@@ -138,10 +144,19 @@ impl<'o> Staged<'o> {
         })
     }
 
-    /// Makes what init mounts. Whoever fails from here on calls [`discard`].
-    pub fn make(&self) -> Result<()> {
-        let snapshots = &self.options.home.snapshots;
-        snapshots.reserve(&self.record.snapshot, &self.chain)?;
+    /// Makes what init mounts, for [`Staged::claim`] to complete. Whoever fails from here on calls [`discard`].
+    pub fn make(&self) -> Result<Unclaimed> {
+        let home = &self.options.home;
+        let hold = self.options.base.hold(home)?;
+        let reserve = || home.snapshots.reserve(&self.record.snapshot, &self.chain);
+        match reserve() {
+            // The id is ours, so this is what a power cut left of an earlier one's: the state lay in memory.
+            Err(SnapshotError::Exists(_)) => {
+                discard(&self.record)?;
+                reserve()
+            }
+            reserved => reserved,
+        }?;
         for (_, source) in self.volumes() {
             let made = fs::create_dir_all(&source);
             made.context(format_args!("mkdir {}", source.display()))?;
@@ -152,12 +167,12 @@ impl<'o> Staged<'o> {
                 .and_then(|()| self.give_to_container(&path))
                 .context(format_args!("write {}", path.display()))?;
         }
-        Ok(())
+        Ok(Unclaimed(hold))
     }
 
     /// Notes in the store what the container stands on and whose its directory is: while init mounts, since nobody waits
-    /// for it. Until then we hold the layers.
-    pub fn claim(&self) -> Result<()> {
+    /// for it.
+    pub fn claim(&self, Unclaimed(hold): Unclaimed) -> Result<()> {
         let home = &self.options.home;
         let name = &self.record.snapshot;
         if let Base::Image(image) = &self.options.base {
@@ -165,7 +180,7 @@ impl<'o> Staged<'o> {
         }
         let owner = Some(self.state_dir.as_path());
         home.snapshots.record(name, &self.chain, true, owner)?;
-        self.options.base.release();
+        drop(hold);
         Ok(())
     }
 

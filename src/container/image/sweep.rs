@@ -7,7 +7,6 @@ use crate::container::options::Globals;
 use crate::container::{Id, Phase, StateDir, Status};
 use crate::error::{Context, Error, Result};
 use oci::store::{LockError, has_name, lock_named};
-use rootfs::snapshot::SnapshotError;
 use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -15,6 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A note that we look after a container; gone when dropped.
 #[derive(Debug)]
@@ -31,7 +31,11 @@ impl Tended {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let directory = home.tended();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = directory.join(format!("{}-{count}", std::process::id()));
+        // A keeper's note outlives the process that it is named by, whose pid may be ours by now: we would wait for it.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let nanoseconds = now.unwrap_or_default().as_nanos();
+        let name = format!("{}-{nanoseconds}-{count}", std::process::id());
+        let path = directory.join(name);
         let locked = match lock_named(&path) {
             Err(failed) if failed.error.kind() == io::ErrorKind::NotFound => {
                 fs::DirBuilder::new()
@@ -43,10 +47,11 @@ impl Tended {
             }
             locked => locked,
         };
-        let file = locked.map_err(|LockError { operation, error }| {
+        let mut file = locked.map_err(|LockError { operation, error }| {
             Error::io(format_args!("{operation} {}", path.display()), &error)
         })?;
-        write_note(&file, state_dir).context(format_args!("write {}", path.display()))?;
+        file.write_all(state_dir.as_os_str().as_bytes())
+            .context(format_args!("write {}", path.display()))?;
         Ok(Tended {
             path,
             _file: file,
@@ -75,15 +80,6 @@ impl Drop for Tended {
     }
 }
 
-fn write_note(mut file: &File, state_dir: &Path) -> io::Result<()> {
-    // An earlier process of our pid may have left it. Cutting a file to nothing has ext4 write it out when it is
-    // closed, so only then.
-    if file.metadata()?.len() > 0 {
-        file.set_len(0)?;
-    }
-    file.write_all(state_dir.as_os_str().as_bytes())
-}
-
 /// Deletes containers that were left half made, or ended, when their keepers were killed; after a reboot also the
 /// directories of containers whose state is gone. What can't be deleted now is left to the next command.
 pub fn sweep(globals: &Globals, home: &Home) {
@@ -92,22 +88,17 @@ pub fn sweep(globals: &Globals, home: &Home) {
     }
 }
 
-/// The notes that there are, open.
-fn notes(home: &Home) -> Result<impl Iterator<Item = (PathBuf, File)>> {
+fn sweep_notes(globals: &Globals, home: &Home) -> Result<()> {
     let directory = home.tended();
     let entries = match fs::read_dir(&directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        entries => Some(entries.context(format_args!("read {}", directory.display()))?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.context(format_args!("read {}", directory.display()))?,
     };
-    let paths = entries.into_iter().flatten().flatten();
-    Ok(paths.filter_map(|entry| {
+    for entry in entries.flatten() {
         let path = entry.path();
-        File::open(&path).ok().map(|file| (path, file))
-    }))
-}
-
-fn sweep_notes(globals: &Globals, home: &Home) -> Result<()> {
-    for (path, file) in notes(home)? {
+        let Ok(file) = File::open(&path) else {
+            continue;
+        };
         match file.try_lock() {
             Ok(()) if has_name(&file, &path).unwrap_or(false) => {
                 if settle(globals, &path)? {
@@ -166,6 +157,9 @@ fn sweep_after_boot(home: &Home) -> Result<()> {
         return Ok(());
     }
     sweep_snapshots(home)?;
+    if sweep_half_made(home)?.is_none() {
+        return Ok(());
+    }
     fs::write(&path, &boot).context(format_args!("write {}", path.display()))
 }
 
@@ -174,14 +168,11 @@ pub fn sweep_snapshots(home: &Home) -> Result<usize> {
     super::mounted::forget_unmounted(home)?;
     let mut removed = 0;
     for name in home.snapshots.list()? {
-        let is_garbage = match home.snapshots.owner(&name) {
-            Ok(owner) => owner.is_some_and(|owner| !owner.exists()),
-            // Half made, or not yet on the disk when the power was cut.
-            Err(SnapshotError::Missing(_) | SnapshotError::Damaged(_)) => !others_tend(home)?,
-            Err(_) => false,
-        };
-        if is_garbage {
-            home.snapshots.remove_writable(&name)?;
+        let owner = home.snapshots.owner(&name);
+        if let Ok(Some(owner)) = owner
+            && !owner.exists()
+        {
+            home.snapshots.remove(&name)?;
             home.store.unpin(&name)?;
             removed += 1;
         }
@@ -189,15 +180,16 @@ pub fn sweep_snapshots(home: &Home) -> Result<usize> {
     Ok(removed)
 }
 
-/// Whether another process may be making a container just now.
-fn others_tend(home: &Home) -> Result<bool> {
-    let own = format!("{}-", std::process::id());
-    let is_others = |(path, file): &(PathBuf, File)| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let is_own = name.is_some_and(|name| name.starts_with(&own));
-        !is_own && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+/// Removes the directories of containers whose makers were killed before they said whose they are; says how many. Nothing
+/// while somebody uses layers, who may be making one.
+pub fn sweep_half_made(home: &Home) -> Result<Option<usize>> {
+    let Some(removed) = home.snapshots.remove_half_made()? else {
+        return Ok(None);
     };
-    Ok(notes(home)?.any(|note| is_others(&note)))
+    for name in &removed {
+        home.store.unpin(name)?;
+    }
+    Ok(Some(removed.len()))
 }
 
 /// What [`remove_unused_layers`] did.
