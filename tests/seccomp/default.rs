@@ -12,6 +12,8 @@ const FILE: &str = concat!(
     "/src/plan/seccomp/default.x86_64.bpf"
 );
 
+type Change = fn(&mut RunOptions);
+
 fn bundled(change: impl FnOnce(&mut RunOptions)) -> Bundle {
     let image = br#"{"os":"linux","architecture":"amd64","config":{"Cmd":["sh"]},"rootfs":{"type":"layers","diff_ids":[]}}"#;
     let mut options = RunOptions::default();
@@ -60,7 +62,7 @@ fn it_is_what_the_compiler_makes_of_the_profile() {
 #[test]
 fn it_is_used_for_no_other_profile() {
     let default = bundled(|_| ()).spec.linux.unwrap().seccomp;
-    let choices: [(&str, fn(&mut RunOptions)); 6] = [
+    let choices: [(&str, Change); 6] = [
         ("NET_ADMIN", |o| o.cap_add = vec!["NET_ADMIN".into()]),
         ("SYS_ADMIN", |o| o.cap_add = vec!["SYS_ADMIN".into()]),
         ("no SYS_CHROOT", |o| o.cap_drop = vec!["SYS_CHROOT".into()]),
