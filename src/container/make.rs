@@ -213,17 +213,24 @@ impl<'o> Making<'o> {
         point("id-maps")?;
         self.limit(&mut made, mapped.pid())?;
         point("limits")?;
+        // The child may run hooks from then on, and `delete` knows from the configuration which ones follow them.
+        let is_undone_by_hooks = !self.plan.hooks.poststop.is_empty();
+        if is_undone_by_hooks {
+            made.dir.write_first_config(&self.json()?)?;
+        }
         let joined = mapped.join_cgroups(&made.cgroup.join_fds()?)?;
         point("cgroup-join")?;
         // The child waited for its cgroups; for what follows nobody does.
-        made.dir.write_first_config(&self.json()?)?;
+        if !is_undone_by_hooks {
+            made.dir.write_first_config(&self.json()?)?;
+        }
         if let (Some(staged), Some(unclaimed)) = (&self.staged, unclaimed) {
             staged.claim(unclaimed)?;
             point("claim")?;
         }
         let record = self.stage(&mut made, joined.pid())?;
         point("staged")?;
-        if !self.plan.hooks.poststop.is_empty() {
+        if is_undone_by_hooks {
             let hooks = self.plan.hooks.poststop.clone();
             made.undo.poststop = Some((hooks, made.record.clone()));
         }

@@ -23,6 +23,7 @@ cases![
     get_the_pid_as_their_namespace_sees_it,
     get_annotations,
     poststop_runs_on_forced_delete,
+    poststop_runs_on_delete_of_what_a_killed_create_left,
 ];
 
 const KINDS: [&str; 6] = [
@@ -365,5 +366,18 @@ fn poststop_runs_on_forced_delete(t: &Sandbox) {
     let container =
         t.running(bundle.hook("poststop", shell(&format!("echo ran > {log}/poststop"))));
     container.delete(&["--force"]).ok();
+    assert_eq!(sandbox::read(format!("{log}/poststop")), "ran\n");
+}
+
+fn poststop_runs_on_delete_of_what_a_killed_create_left(t: &Sandbox) {
+    runtime::needs_injected_faults();
+    let (bundle, log) = logged(t);
+    let bundle = bundle.hook("poststop", shell(&format!("echo ran > {log}/poststop")));
+    bundle.write();
+    let (id, path) = (t.new_id(), bundle.path.to_string_lossy());
+    t.runtime(&["create", "--bundle", &path, &id])
+        .env("CRUN_LITE_FAULT", "parent:cgroup-join:die")
+        .output();
+    t.runtime(&["delete", "--force", &id]).output().ok();
     assert_eq!(sandbox::read(format!("{log}/poststop")), "ran\n");
 }

@@ -180,6 +180,8 @@ fn every_fault_leaves_nothing(t: &Sandbox) {
         "parent:record:fail",
         "parent:snapshot:fail",
         "parent:cgroup:fail",
+        "parent:cgroup-join:fail",
+        "parent:claim:fail",
         "parent:created:fail",
         "parent:registered:signal-15",
         "child:0:fail",
@@ -205,6 +207,8 @@ fn a_killed_create_is_swept_by_the_next_command(t: &Sandbox) {
         "record",
         "snapshot",
         "clone",
+        "cgroup-join",
+        "claim",
         "created",
         "registered",
     ] {
