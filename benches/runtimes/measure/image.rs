@@ -5,9 +5,10 @@ use super::first_run::make_image;
 use super::{Answer, Progress, back_to_back};
 use crate::bundle::make_directory;
 use crate::ground::Ground;
-use crate::model::{Measure, Unit};
+use crate::model::{Measure, Row, Unit};
 use crate::peers::{OURS, Peer, on_path};
 use crate::sample::{Contender, interleave};
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,27 +19,9 @@ const BUNDLE: &str = "bundle";
 const PROGRAM: &str = "/bin/true";
 const MODEL: &str = "bench-model";
 
+/// With the store on the harness's tmpfs, as everything else is.
 pub fn unpacked(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
-    let umoci = on_path("umoci").ok_or("no umoci: apt-get install umoci")?;
-    let ours = ground.peers.iter().find(|peer| peer.name == OURS);
-    let ours = ours.ok_or("crun-lite takes no part")?;
-    let store = ground.work.join("store-of-unpacked");
-    let source = format!("oci:{}", make_image(ground, &umoci)?);
-    let mut import = Command::new(&ours.program);
-    import
-        .args(["image", "import", "-q", "--store"])
-        .arg(&store);
-    ground.stopwatch.time(import.args([&source, MODEL]))?;
-    let bundle = equal_bundle(ground, ours, &store)?;
-    let contenders = vec![
-        contender(ground, ours, OURS, |id| of_image(ours, "run", &store, id)),
-        contender(ground, ours, BUNDLE, |id| {
-            let mut command = ours_with_state(ours);
-            command.args(["run", "--bundle"]).arg(&bundle).arg(id);
-            command
-        }),
-    ];
-    let rows = interleave(back_to_back(ground), 1, contenders, progress).remove(0);
+    let rows = rows(ground, &ground.work.join("store-of-unpacked"), progress)?;
     Ok(Answer::of(Measure {
         id: "run-image".into(),
         title: "run --image of an unpacked image, /bin/true".into(),
@@ -48,6 +31,67 @@ pub fn unpacked(ground: &Ground, progress: &mut Progress) -> Result<Answer, Stri
         rows,
         question: String::new(),
     }))
+}
+
+/// With the store where people have it: on a disk, which here is the one that this program was built on.
+pub fn unpacked_on_disk(ground: &Ground, progress: &mut Progress) -> Result<Answer, String> {
+    let store = OnDisk::make()?;
+    let rows = rows(ground, &store.0, progress)?;
+    Ok(Answer::of(Measure {
+        id: "run-image-disk".into(),
+        title: "the same with the image's store on a disk".into(),
+        about: "Against a bundle on the tmpfs: the container's directories are made and removed on the file system of the build directory."
+            .into(),
+        unit: Unit::Milliseconds,
+        rows,
+        question: String::new(),
+    }))
+}
+
+/// A directory beside this program, gone when dropped.
+struct OnDisk(PathBuf);
+
+impl OnDisk {
+    fn make() -> Result<OnDisk, String> {
+        let program = std::env::current_exe().map_err(|error| format!("find myself: {error}"))?;
+        let beside = program.parent().unwrap_or(&program);
+        let kind =
+            statfs(beside).map_err(|errno| format!("statfs {}: {errno}", beside.display()))?;
+        if kind.filesystem_type() == OVERLAYFS_SUPER_MAGIC {
+            return Err(
+                "the build directory lies on an overlay, and another can't lie on that".into(),
+            );
+        }
+        Ok(OnDisk(
+            beside.join(format!("bench-store-{}", std::process::id())),
+        ))
+    }
+}
+
+impl Drop for OnDisk {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn rows(ground: &Ground, store: &Path, progress: &mut Progress) -> Result<Vec<Row>, String> {
+    let umoci = on_path("umoci").ok_or("no umoci: apt-get install umoci")?;
+    let ours = ground.peers.iter().find(|peer| peer.name == OURS);
+    let ours = ours.ok_or("crun-lite takes no part")?;
+    let source = format!("oci:{}", make_image(ground, &umoci)?);
+    let mut import = Command::new(&ours.program);
+    import.args(["image", "import", "-q", "--store"]).arg(store);
+    ground.stopwatch.time(import.args([&source, MODEL]))?;
+    let bundle = equal_bundle(ground, ours, store)?;
+    let contenders = vec![
+        contender(ground, ours, OURS, |id| of_image(ours, "run", store, id)),
+        contender(ground, ours, BUNDLE, |id| {
+            let mut command = ours_with_state(ours);
+            command.args(["run", "--bundle"]).arg(&bundle).arg(id);
+            command
+        }),
+    ];
+    Ok(interleave(back_to_back(ground), 1, contenders, progress).remove(0))
 }
 
 fn contender<'a>(

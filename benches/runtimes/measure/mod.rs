@@ -90,6 +90,7 @@ pub const QUESTIONS: &[Question] = &[
     question("first-instruction", "from the start to the workload's first act; with a virtual machine", first::instruction, Takes::both(17, 80)).without_bar(),
     question("run-docker", "run with Docker's default configuration", shapes::docker, Takes::both(4, 15)),
     question("run-image", "run --image of an unpacked image, against a bundle of the same shape", image::unpacked, Takes::both(2, 5)),
+    question("run-image-disk", "the same with the image's store on a disk", image::unpacked_on_disk, Takes::both(2, 5)),
     question("run-userns", "run in a user namespace", shapes::user_namespace, Takes::both(3, 10)).without_bar(),
     question("run-rootless", "run by a user without privileges", shapes::rootless, Takes::both(3, 10)).without_bar(),
     question("exec", "exec /bin/true in a running container, back to back and after idle", exec::both, Takes::both(11, 35)),
