@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::run_image::{command, run};
-use crate::support::runtime::needs_injected_faults;
+use crate::support::runtime::{self, needs_injected_faults};
 use crate::support::sandbox::wait_for;
 use crate::support::{Container, ImageMaker, Sandbox, cases, host, json};
 
@@ -22,6 +22,7 @@ cases![
     a_forgotten_state_directory_is_swept_after_a_reboot,
     what_a_power_cut_left_without_a_record_is_swept,
     an_id_is_free_although_a_reboot_left_its_directory,
+    a_process_of_the_same_pid_waits_for_nobody,
     twenty_copies_at_once,
 ];
 
@@ -392,6 +393,32 @@ fn an_id_is_free_although_a_reboot_left_its_directory(t: &Sandbox) {
     fs::remove_dir_all(t.root().join(&id)).expect("remove the state");
     keep();
     command(t, &["delete", &id]).output().ok();
+    nothing_is_left(t);
+}
+
+/// As after a keeper's maker has ended and its pid was given out again, or in two pid namespaces that share a store.
+fn a_process_of_the_same_pid_waits_for_nobody(t: &Sandbox) {
+    let image = ImageMaker::busybox(t).write();
+    run(t, &["--image", &image, "true"]).output().ok();
+    let (program, root) = (runtime::path(), t.root());
+    let (program, root) = (program.to_string_lossy(), root.to_string_lossy());
+    let as_pid_1 = |words: &[&str]| {
+        let namespace = ["unshare", "--pid", "--fork", "--mount-proc"];
+        let run = [&program, "--root", &root, "run", "-q", "--image", &image];
+        t.program(&[&namespace, &run[..], words].concat())
+            .env("CRUN_LITE_STORE", t.path.join("store"))
+    };
+    let flag = t.new_path("flag");
+    fs::create_dir(&flag).expect("mkdir");
+    let volume = format!("{}:/flag", flag.display());
+    let waits = "until [ -e /flag/end ]; do sleep 0.1; done";
+    let other = as_pid_1(&["-v", &volume, "--", "sh", "-c", waits]).spawn();
+    let notes = || fs::read_dir(t.path.join("store/overlay/tended")).expect("read");
+    wait_for("its note", || notes().count() == 1);
+    as_pid_1(&["--", "true"]).output().ok();
+    assert_eq!(notes().count(), 1, "the other is still there");
+    fs::write(flag.join("end"), "").expect("write");
+    other.wait().ok();
     nothing_is_left(t);
 }
 
