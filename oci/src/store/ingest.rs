@@ -3,7 +3,7 @@
 //! [`Receiver`] is the tee of the one-pass pull: whoever reads from it (hash, inflate, unpack) gets the blob's bytes while
 //! they are stored. A download that was cut stays, and the next one goes on from its end.
 
-use super::lock::{Owned, try_own, try_own_existing, wait_for_owner};
+use super::lock::{Owned, try_own, try_own_existing, unique_name, wait_for_owner};
 use super::{Store, sync_dir};
 use crate::descriptor::Blob;
 use crate::digest::Hasher;
@@ -12,8 +12,6 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How many bytes pass at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -94,12 +92,7 @@ impl Store {
 
     /// A new file below `ingest/`, ours alone.
     pub(super) fn temporary(&self) -> Result<Temporary> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tmp-{}-{}-{count}", std::process::id(), now.as_nanos());
+        let name = format!("tmp-{}", unique_name());
         let path = self.root().join("ingest").join(name);
         match try_own(&path)? {
             Owned::Yes(file) => Ok(Temporary { file, path }),

@@ -3,15 +3,13 @@
 //! A claim lasts as long as its file is locked, that is as long as the process lives.
 
 use super::Store;
-use super::lock::{Owned, try_own, try_own_existing};
+use super::lock::{Owned, try_own, try_own_existing, unique_name};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Kind, Result};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Keeps blobs from garbage collection until dropped.
 #[derive(Debug)]
@@ -24,13 +22,7 @@ pub struct Lease {
 impl Store {
     /// A claim on nothing yet.
     pub fn lease(&self) -> Result<Lease> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{}-{count}", std::process::id(), now.as_nanos());
-        let path = self.root().join("leases").join(name);
+        let path = self.root().join("leases").join(unique_name());
         match try_own(&path)? {
             Owned::Yes(file) => Ok(Lease {
                 store: self.clone(),

@@ -9,6 +9,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Held until dropped.
 #[derive(Debug)]
@@ -85,6 +87,15 @@ fn open(path: &Path) -> Result<File> {
 
 fn is_named(file: &File, path: &Path) -> Result<bool> {
     has_name(file, path).context(format_args!("stat {}", path.display()))
+}
+
+/// A name that no other process gives, nor this one again: a pid alone comes back, and other pid namespaces have it too.
+pub fn unique_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanoseconds = now.unwrap_or_default().as_nanos();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{nanoseconds}-{count}", std::process::id())
 }
 
 /// What could not be done with a lock's file.

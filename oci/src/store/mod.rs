@@ -23,7 +23,7 @@ pub use gc::{Garbage, GcOptions};
 pub use ingest::{Begin, Ingest, Receiver};
 pub use lease::Lease;
 pub use listing::{Listed, Opened, Pruned};
-pub use lock::{LockError, has_name, lock_named, open_lock};
+pub use lock::{LockError, has_name, lock_named, open_lock, unique_name};
 pub use refs::Image;
 pub(crate) use refs::SOURCE_INDEX;
 

@@ -5,8 +5,8 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use oci::store::unique_name;
 use oci::{ChainId, DiffId};
 use serde::{Deserialize, Serialize};
 
@@ -446,16 +446,9 @@ impl Snapshots {
 
     /// A name below `work/` that nobody else has.
     pub(super) fn work_name(&self, kind: &str) -> PathBuf {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        self.root.join("work").join(format!(
-            "{kind}-{}-{}-{count}",
-            std::process::id(),
-            now.as_nanos()
-        ))
+        self.root
+            .join("work")
+            .join(format!("{kind}-{}", unique_name()))
     }
 
     fn remove_junk(&self) -> Result<()> {

@@ -6,15 +6,13 @@ use crate::container::delete::delete;
 use crate::container::options::Globals;
 use crate::container::{Id, Phase, StateDir, Status};
 use crate::error::{Context, Error, Result};
-use oci::store::{LockError, has_name, lock_named};
+use oci::store::{LockError, has_name, lock_named, unique_name};
 use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A note that we look after a container; gone when dropped.
 #[derive(Debug)]
@@ -28,14 +26,9 @@ pub struct Tended {
 impl Tended {
     /// Notes the container's state directory, which need not exist yet.
     pub(super) fn note(home: &Home, state_dir: &Path) -> Result<Tended> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         let directory = home.tended();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // A keeper's note outlives the process that it is named by, whose pid may be ours by now: we would wait for it.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let nanoseconds = now.unwrap_or_default().as_nanos();
-        let name = format!("{}-{nanoseconds}-{count}", std::process::id());
-        let path = directory.join(name);
+        let path = directory.join(unique_name());
         let locked = match lock_named(&path) {
             Err(failed) if failed.error.kind() == io::ErrorKind::NotFound => {
                 fs::DirBuilder::new()
